@@ -1,0 +1,1 @@
+"""The policy author's tools: source, check, cases, pack. May touch core and ports."""

@@ -1,0 +1,1 @@
+"""Policy: the bundle, the profile of the condition language, the engine, the evaluation."""

@@ -1,0 +1,1 @@
+"""Proof: the Merkle tree, checkpoints, evidence and their verification; stands alone."""

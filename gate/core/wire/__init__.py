@@ -1,0 +1,1 @@
+"""Bytes and values: the strict readers of hostile bytes and the lean encoder."""

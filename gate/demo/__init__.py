@@ -1,0 +1,1 @@
+"""The demonstration: the whole line on real input."""

@@ -1,0 +1,65 @@
+"""Operating errors, named by the reaction they ask for.
+
+A verdict on a record is never an exception: it is a value with a reason code (`core.reasons`).
+Adapters translate the errors of their library into these with `raise … from`; nobody else
+catches a library's error.
+"""
+
+
+class GateError(Exception):
+    """Base of every operating error. `str()` is the whole message for people."""
+
+
+class ConfigInvalid(GateError):
+    """A configuration, key, trust root or policy file is wrong; nothing was started. Exit 3."""
+
+
+class Unreachable(GateError):
+    """Something needed could not be reached. Exit 4."""
+
+
+class TransactionAborted(GateError):
+    """The transaction did not happen; the same records may be decided again."""
+
+
+class OutcomeUnknown(GateError):
+    """The commit may or may not have happened; renew the producer and restore."""
+
+
+class Fenced(GateError):
+    """Another process holds this slot, or this member lost its group; let go. Exit 5."""
+
+
+class Pending(GateError):
+    """Offsets of an unfinished transaction are in the way; ask again until the deadline."""
+
+
+class Pinned(GateError):
+    """An unfinished transaction holds a topic's last stable offset; write nothing there."""
+
+
+class Lost(GateError):
+    """Records were removed from the log before they were read."""
+
+
+class Unreadable(GateError):
+    """A batch of the log can not be read by the client."""
+
+
+class StoreDamaged(GateError):
+    """The local state store is damaged; move it aside and restore it from the changelog."""
+
+
+class StoreFailed(GateError):
+    """The local state store could not be opened or written (lock, disk full); stop. Exit 5."""
+
+
+class PartitionStopped(GateError):
+    """A partition may not go on. `cause` is one of `ports.STOP_CAUSES`."""
+
+    def __init__(self, cause: str, partition: int, text: str) -> None:
+        """Name the cause, the partition, and both sides of what disagreed."""
+        super().__init__(f"partition {partition} stopped: {cause}: {text}")
+        self.cause = cause
+        self.partition = partition
+        self.text = text
