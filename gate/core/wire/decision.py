@@ -1,0 +1,265 @@
+"""The Decision entry: the leaf that is made for every request.
+
+What is constant for a partition and policy is encoded once (`decision_block`); `encode_decision`
+adds the rest. Part of `entry`, which others import.
+"""
+
+from functools import lru_cache
+
+from gate.core.reasons import Code, Phase, Reason
+from gate.core.values import Approval, Decision, Evaluated, First, Parameters
+from gate.core.wire import encoder
+from gate.core.wire.encoder import bytes_, fixed, int32, long, string
+from gate.core.wire.parameters import read_parameters
+from gate.core.wire.reader import Reader
+from gate.core.wire.schemas import ENTRY_DECISION, header
+
+_HEADER = header(ENTRY_DECISION)
+_DIGEST_BYTES = 32
+_SALT_BYTES = 16
+_MODES, _OUTCOMES = 2, 2
+_CODES, _PHASES = tuple(Code), tuple(Phase)
+_UNSTATED_DIGEST = bytes(_DIGEST_BYTES)
+_UNSTATED = bytes(1 + _DIGEST_BYTES + 1)
+"""Key id, digest and time of an input that nobody signed."""
+
+
+def decision_block(
+    *,
+    mode: int,
+    domain: str,
+    gate: str,
+    input_topic: str,
+    input_partition: int,
+    epoch: int,
+    engine: str,
+    trust_root_version: int,
+    trust_root_sha256: bytes,
+    policy_id: str,
+    policy_version: str,
+    policy_sequence: int,
+    policy_sha256: bytes,
+) -> bytes:
+    """Return header and constant fields of a Decision, to be encoded once for many."""
+    return b"".join(
+        (
+            _HEADER,
+            encoder.index(mode, _MODES),
+            string(domain),
+            string(gate),
+            string(input_topic),
+            int32(input_partition),
+            int32(epoch),
+            string(engine),
+            long(trust_root_version),
+            fixed(trust_root_sha256, _DIGEST_BYTES),
+            string(policy_id),
+            string(policy_version),
+            long(policy_sequence),
+            fixed(policy_sha256, _DIGEST_BYTES),
+        )
+    )
+
+
+def encode_decision(
+    block: bytes,
+    *,
+    input_offset: int,
+    prev_input_offset: int,
+    input_time_ms: int,
+    input_sha256: bytes,
+    ask_sha256: bytes,
+    salt: bytes,
+    request_id: str,
+    actor: str,
+    action: str,
+    resource: str,
+    correlation_id: str,
+    actor_verified: bool,
+    admission_key: bytes,
+    outcome: int,
+    reasons: tuple[Reason, ...],
+    evaluated: tuple[Evaluated, ...],
+    approvals: tuple[Approval, ...],
+    constraints: Parameters,
+    first: First | None,
+    expires_ms: int | None,
+) -> bytes:
+    """Return a Decision's bytes. `block` is from `decision_block`."""
+    digests = input_sha256 + ask_sha256 + salt
+    assert len(digests) == _DIGEST_BYTES * 2 + _SALT_BYTES, (
+        "expected digests of 32 bytes and a salt of 16"
+    )
+    return b"".join(
+        (
+            block,
+            long(input_offset),
+            long(prev_input_offset),
+            long(input_time_ms),
+            digests,
+            string(request_id),
+            string(actor),
+            string(action),
+            string(resource),
+            string(correlation_id),
+            b"\x01" if actor_verified else b"\x00",
+            bytes_(admission_key),
+            encoder.index(outcome, _OUTCOMES),
+            _reasons(reasons),
+            _evaluated(evaluated),
+            encoder.array([_approval(approval) for approval in approvals]),
+            encoder.parameters(constraints),
+            encoder.NULL if first is None else encoder.PRESENT + _first(first),
+            encoder.optional_long(expires_ms),
+        )
+    )
+
+
+@lru_cache(maxsize=512)
+def _reasons(reasons: tuple[Reason, ...]) -> bytes:
+    return encoder.array(
+        [
+            encoder.index(code, len(_CODES))
+            + encoder.index(phase, len(_PHASES))
+            + string(rule)
+            + string(field)
+            + string(message)
+            for code, phase, rule, field, message in reasons
+        ]
+    )
+
+
+@lru_cache(maxsize=2048)
+def _name_and_source(name: str, source: str) -> bytes:
+    return string(name) + string(source)
+
+
+def _evaluated(inputs: tuple[Evaluated, ...]) -> bytes:
+    if not inputs:
+        return b"\x00"
+    parts = [long(len(inputs))]
+    for name, source, value, key_id, statement_sha256, issued_ms in inputs:
+        parts.append(_name_and_source(name, source))
+        parts.append(encoder.value(value))
+        if key_id or issued_ms or statement_sha256 != _UNSTATED_DIGEST:
+            parts.append(string(key_id))
+            parts.append(fixed(statement_sha256, _DIGEST_BYTES))
+            parts.append(long(issued_ms))
+        else:
+            parts.append(_UNSTATED)
+    parts.append(b"\x00")
+    return b"".join(parts)
+
+
+def _approval(approval: Approval) -> bytes:
+    rule, role, holder, key_id, statement_sha256 = approval
+    digest = fixed(statement_sha256, _DIGEST_BYTES)
+    return string(rule) + string(role) + string(holder) + string(key_id) + digest
+
+
+def _first(first: First) -> bytes:
+    return int32(first.epoch) + long(first.leaf_index) + long(first.input_offset)
+
+
+def read_decision(reader: Reader) -> Decision:
+    """Read the fields behind the header. Raises `WireError`."""
+    return Decision(
+        mode=reader.index("mode", _MODES),
+        domain=reader.string("domain"),
+        gate=reader.string("gate"),
+        input_topic=reader.string("input_topic"),
+        input_partition=reader.int32("input_partition"),
+        epoch=reader.int32("epoch"),
+        engine=reader.string("engine"),
+        trust_root_version=reader.long("trust_root_version"),
+        trust_root_sha256=reader.fixed("trust_root_sha256", _DIGEST_BYTES),
+        policy_id=reader.string("policy_id"),
+        policy_version=reader.string("policy_version"),
+        policy_sequence=reader.long("policy_sequence"),
+        policy_sha256=reader.fixed("policy_sha256", _DIGEST_BYTES),
+        input_offset=reader.long("input_offset"),
+        prev_input_offset=reader.long("prev_input_offset"),
+        input_time_ms=reader.long("input_time_ms"),
+        input_sha256=reader.fixed("input_sha256", _DIGEST_BYTES),
+        ask_sha256=reader.fixed("ask_sha256", _DIGEST_BYTES),
+        salt=reader.fixed("salt", _SALT_BYTES),
+        request_id=reader.string("request_id"),
+        actor=reader.string("actor"),
+        action=reader.string("action"),
+        resource=reader.string("resource"),
+        correlation_id=reader.string("correlation_id"),
+        actor_verified=reader.boolean("actor_verified"),
+        admission_key=reader.bytes_("admission_key"),
+        outcome=reader.index("outcome", _OUTCOMES),
+        reasons=_read_reasons(reader),
+        evaluated=_read_evaluated(reader),
+        approvals=_read_approvals(reader),
+        constraints=read_parameters(reader, "constraints"),
+        first=_read_first(reader),
+        expires_ms=reader.optional_long("expires_ms"),
+    )
+
+
+def _read_reasons(reader: Reader) -> tuple[Reason, ...]:
+    count = reader.count("reasons")
+    reasons = []
+    for number in range(count):
+        place = f"reasons[{number}]"
+        reasons.append(
+            Reason(
+                _CODES[reader.index(f"{place}.code", len(_CODES))],
+                _PHASES[reader.index(f"{place}.phase", len(_PHASES))],
+                reader.string(f"{place}.rule"),
+                reader.string(f"{place}.field"),
+                reader.string(f"{place}.message"),
+            )
+        )
+    reader.end_array("reasons", count)
+    return tuple(reasons)
+
+
+def _read_evaluated(reader: Reader) -> tuple[Evaluated, ...]:
+    count = reader.count("evaluated")
+    inputs = []
+    for number in range(count):
+        place = f"evaluated[{number}]"
+        inputs.append(
+            Evaluated(
+                reader.string(f"{place}.name"),
+                reader.string(f"{place}.source"),
+                reader.value(f"{place}.value"),
+                reader.string(f"{place}.key_id"),
+                reader.fixed(f"{place}.statement_sha256", _DIGEST_BYTES),
+                reader.long(f"{place}.issued_ms"),
+            )
+        )
+    reader.end_array("evaluated", count)
+    return tuple(inputs)
+
+
+def _read_approvals(reader: Reader) -> tuple[Approval, ...]:
+    count = reader.count("approvals")
+    approvals = []
+    for number in range(count):
+        place = f"approvals[{number}]"
+        approvals.append(
+            Approval(
+                reader.string(f"{place}.rule"),
+                reader.string(f"{place}.role"),
+                reader.string(f"{place}.holder"),
+                reader.string(f"{place}.key_id"),
+                reader.fixed(f"{place}.statement_sha256", _DIGEST_BYTES),
+            )
+        )
+    reader.end_array("approvals", count)
+    return tuple(approvals)
+
+
+def _read_first(reader: Reader) -> First | None:
+    if not reader.index("first", 2):
+        return None
+    return First(
+        reader.int32("first.epoch"),
+        reader.long("first.leaf_index"),
+        reader.long("first.input_offset"),
+    )

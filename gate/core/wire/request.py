@@ -1,0 +1,207 @@
+"""The action request: from its bytes, to its bytes, and what a readable one must still satisfy.
+
+A request is read once, from the bytes as sent. Its ask and what its requester signed are cut from
+those bytes and never encoded again (`design/README.md` §4). Emptiness and size of the whole are
+judged by the caller, before.
+"""
+
+import re
+from operator import lt
+
+from gate.core import limits
+from gate.core.reasons import Code, Phase, Reason
+from gate.core.values import ActionRequest, Attestation, Parameters, RequestSignature
+from gate.core.wire import encoder
+from gate.core.wire.parameters import read_identifiers, read_parameters
+from gate.core.wire.reader import HOSTILE, RECORD_BYTES_MAX, Reader
+from gate.core.wire.schemas import ACTION_REQUEST, ASK, header
+from gate.core.wire.text import has_forbidden, is_nfc
+
+_HEADER = header(ACTION_REQUEST)
+_ASK_HEADER = header(ASK)
+_SIGNATURE_BYTES = 64
+_ACTION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+
+
+def read_request(value: bytes) -> ActionRequest:
+    """Read a record's value. Raises `WireError`."""
+    reader = Reader(value, ACTION_REQUEST, HOSTILE, RECORD_BYTES_MAX)
+    audience, request_id = read_identifiers(reader, ("audience", "request_id"))
+    ask_start = reader.position
+    actor, action, resource = read_identifiers(reader, ("actor", "action", "resource"))
+    parameters = read_parameters(reader, "parameters")
+    ask_end = reader.position
+    attestations = _read_attestations(reader)
+    issued_at_ms = reader.long("issued_at_ms")
+    expires_at_ms = reader.optional_long("expires_at_ms")
+    (correlation_id,) = read_identifiers(reader, ("correlation_id",))
+    unsigned_end = reader.position
+    signature = None
+    signed_bytes = value
+    if reader.index("signature", 2):
+        key_id = reader.identifier("signature.key_id")
+        signature = RequestSignature(key_id, reader.fixed("signature", _SIGNATURE_BYTES))
+        signed_bytes = value[:unsigned_end] + encoder.NULL
+    reader.finish()
+    return ActionRequest(
+        audience,
+        request_id,
+        actor,
+        action,
+        resource,
+        parameters,
+        attestations,
+        issued_at_ms,
+        expires_at_ms,
+        correlation_id,
+        signature,
+        _ASK_HEADER + value[ask_start:ask_end],
+        signed_bytes,
+    )
+
+
+def _read_attestations(reader: Reader) -> tuple[Attestation, ...]:
+    count = reader.count("attestations", limits.ATTESTATIONS_MAX)
+    attestations: list[Attestation] = []
+    for _ in range(count):
+        place = f"attestations[{len(attestations)}]"
+        statement = reader.bytes_(f"{place}.statement")
+        key_id = reader.identifier(f"{place}.key_id")
+        signature = reader.fixed(f"{place}.signature", _SIGNATURE_BYTES)
+        attestations.append(Attestation(statement, key_id, signature))
+    reader.end_array("attestations", count)
+    return tuple(attestations)
+
+
+def unsigned_bytes(
+    *,
+    audience: str,
+    request_id: str,
+    actor: str,
+    action: str,
+    resource: str,
+    parameters: Parameters,
+    attestations: tuple[Attestation, ...] = (),
+    issued_at_ms: int,
+    expires_at_ms: int | None = None,
+    correlation_id: str = "",
+) -> bytes:
+    """Return what the requester signs (before the pre-authentication encoding).
+
+    It is also the whole request without a signature.
+    """
+    return b"".join(
+        (
+            _HEADER,
+            encoder.string(audience),
+            encoder.string(request_id),
+            encoder.string(actor),
+            encoder.string(action),
+            encoder.string(resource),
+            encoder.parameters(parameters),
+            encoder.array([_attestation(attestation) for attestation in attestations]),
+            encoder.long(issued_at_ms),
+            encoder.optional_long(expires_at_ms),
+            encoder.string(correlation_id),
+            encoder.NULL,
+        )
+    )
+
+
+def encode_request(
+    *,
+    audience: str,
+    request_id: str,
+    actor: str,
+    action: str,
+    resource: str,
+    parameters: Parameters,
+    attestations: tuple[Attestation, ...] = (),
+    issued_at_ms: int,
+    expires_at_ms: int | None = None,
+    correlation_id: str = "",
+    signature: RequestSignature | None = None,
+) -> bytes:
+    """Return the request's bytes; the signature is over `unsigned_bytes` of the same fields."""
+    unsigned = unsigned_bytes(
+        audience=audience,
+        request_id=request_id,
+        actor=actor,
+        action=action,
+        resource=resource,
+        parameters=parameters,
+        attestations=attestations,
+        issued_at_ms=issued_at_ms,
+        expires_at_ms=expires_at_ms,
+        correlation_id=correlation_id,
+    )
+    return unsigned if signature is None else with_signature(unsigned, signature)
+
+
+def with_signature(unsigned: bytes, signature: RequestSignature) -> bytes:
+    """Return the request whose `unsigned_bytes` these are, signed."""
+    key_id = encoder.string(signature.key_id)
+    raw = encoder.fixed(signature.signature, _SIGNATURE_BYTES)
+    return unsigned[: -len(encoder.NULL)] + encoder.PRESENT + key_id + raw
+
+
+def _attestation(attestation: Attestation) -> bytes:
+    return (
+        encoder.bytes_(attestation.statement)
+        + encoder.string(attestation.key_id)
+        + encoder.fixed(attestation.signature, _SIGNATURE_BYTES)
+    )
+
+
+def check_request(request: ActionRequest, audience: str) -> tuple[Reason, ...]:
+    """Return what is wrong with a readable request's fields, in field order; empty: nothing.
+
+    `design/bad-input.md` §1, step 1: `invalid_field`, `wrong_audience`. `audience` is this gate's
+    own. String values are not looked at: a policy bounds them.
+    """
+    names = [name for name, _ in request.parameters]
+    joined = "".join(
+        (request.request_id, request.actor, request.resource, request.correlation_id, *names)
+    )
+    if (
+        request.audience == audience
+        and _ACTION.fullmatch(request.action)
+        and request.request_id
+        and request.actor
+        and request.resource
+        and joined.isascii()
+        and joined.isprintable()
+        and all(names)
+        and all(map(lt, names, names[1:]))
+    ):
+        return ()
+    return tuple(_findings(request, audience, names))
+
+
+def _findings(request: ActionRequest, audience: str, names: list[str]) -> list[Reason]:
+    invalid = [
+        ("audience", not _is_clean(request.audience)),
+        ("request_id", not _is_identifier(request.request_id)),
+        ("actor", not _is_identifier(request.actor)),
+        ("action", _ACTION.fullmatch(request.action) is None),
+        ("resource", not _is_identifier(request.resource)),
+    ]
+    for number, name in enumerate(names):
+        ascends = number == 0 or names[number - 1] < name
+        invalid.append((f"parameters[{number}].name", not (_is_identifier(name) and ascends)))
+    invalid.append(("correlation_id", not _is_clean(request.correlation_id)))
+    findings = [
+        Reason(Code.INVALID_FIELD, Phase.DECODE, field=field) for field, is_bad in invalid if is_bad
+    ]
+    if request.audience != audience:
+        wrong = Reason(Code.WRONG_AUDIENCE, Phase.DECODE, field="audience")
+        findings.insert(1 if invalid[0][1] else 0, wrong)
+    return findings
+
+
+def _is_clean(text: str) -> bool:
+    return not has_forbidden(text) and is_nfc(text)
+
+
+def _is_identifier(text: str) -> bool:
+    return bool(text) and _is_clean(text)
