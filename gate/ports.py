@@ -202,9 +202,7 @@ class LogReader(Protocol):
     def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Ends]:
         """Return the ends of all partitions named, in one call."""
 
-    def read(
-        self, partition: TopicPartition, *, offset: int, records_max: int
-    ) -> ReadSlice:
+    def read(self, partition: TopicPartition, *, offset: int, records_max: int) -> ReadSlice:
         """Return committed records from `offset` on, below the LSO. Raises `Lost`."""
 
     def last(self, partition: TopicPartition) -> LogRecord | None:
@@ -251,6 +249,10 @@ class StateChange(NamedTuple):
     key: bytes
     value: bytes
     is_control: bool
+
+
+STORE_FORMAT = 1
+"""The one `StoreIdentity.format` this gate writes; a store with a higher one is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

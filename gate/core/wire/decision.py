@@ -9,7 +9,7 @@ from functools import lru_cache
 from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import Approval, Decision, Evaluated, First, Parameters
 from gate.core.wire import encoder
-from gate.core.wire.encoder import bytes_, fixed, int32, long, string
+from gate.core.wire.encoder import SMALL_COUNT, bytes_, fixed, int32, long, recurring_long, string
 from gate.core.wire.parameters import read_parameters
 from gate.core.wire.reader import Reader
 from gate.core.wire.schemas import ENTRY_DECISION, header
@@ -93,9 +93,9 @@ def encode_decision(
     return b"".join(
         (
             block,
-            long(input_offset),
-            long(prev_input_offset),
-            long(input_time_ms),
+            recurring_long(input_offset),
+            recurring_long(prev_input_offset),
+            recurring_long(input_time_ms),
             digests,
             string(request_id),
             string(actor),
@@ -110,7 +110,7 @@ def encode_decision(
             encoder.array([_approval(approval) for approval in approvals]),
             encoder.parameters(constraints),
             encoder.NULL if first is None else encoder.PRESENT + _first(first),
-            encoder.optional_long(expires_ms),
+            encoder.NULL if expires_ms is None else encoder.PRESENT + recurring_long(expires_ms),
         )
     )
 
@@ -130,23 +130,31 @@ def _reasons(reasons: tuple[Reason, ...]) -> bytes:
 
 
 @lru_cache(maxsize=2048)
-def _name_and_source(name: str, source: str) -> bytes:
-    return string(name) + string(source)
+def _input_head(name: str, source: str, branch: bytes) -> bytes:
+    return string(name) + string(source) + branch
 
 
 def _evaluated(inputs: tuple[Evaluated, ...]) -> bytes:
     if not inputs:
         return b"\x00"
+    small = encoder.SMALL
     parts = [long(len(inputs))]
     for name, source, value, key_id, statement_sha256, issued_ms in inputs:
-        parts.append(_name_and_source(name, source))
-        parts.append(encoder.value(value))
         if key_id or issued_ms or statement_sha256 != _UNSTATED_DIGEST:
-            parts.append(string(key_id))
-            parts.append(fixed(statement_sha256, _DIGEST_BYTES))
-            parts.append(long(issued_ms))
+            digest = fixed(statement_sha256, _DIGEST_BYTES)
+            tail = string(key_id) + digest + recurring_long(issued_ms)
         else:
-            parts.append(_UNSTATED)
+            tail = _UNSTATED
+        # The two commonest types in place: a call each would be a fifth of the whole
+        if type(value) is str:
+            raw = value.encode()
+            length = len(raw)
+            size = small[length] if length < SMALL_COUNT else long(length)
+            parts += (_input_head(name, source, b"\x04"), size, raw, tail)
+        elif type(value) is int:
+            parts += (_input_head(name, source, b"\x02"), long(value), tail)
+        else:
+            parts += (_input_head(name, source, b""), encoder.value(value), tail)
     parts.append(b"\x00")
     return b"".join(parts)
 
@@ -179,7 +187,7 @@ def read_decision(reader: Reader) -> Decision:
         policy_sha256=reader.fixed("policy_sha256", _DIGEST_BYTES),
         input_offset=reader.long("input_offset"),
         prev_input_offset=reader.long("prev_input_offset"),
-        input_time_ms=reader.long("input_time_ms"),
+        input_time_ms=reader.time_ms("input_time_ms"),
         input_sha256=reader.fixed("input_sha256", _DIGEST_BYTES),
         ask_sha256=reader.fixed("ask_sha256", _DIGEST_BYTES),
         salt=reader.fixed("salt", _SALT_BYTES),
@@ -196,7 +204,7 @@ def read_decision(reader: Reader) -> Decision:
         approvals=_read_approvals(reader),
         constraints=read_parameters(reader, "constraints"),
         first=_read_first(reader),
-        expires_ms=reader.optional_long("expires_ms"),
+        expires_ms=reader.optional_time_ms("expires_ms"),
     )
 
 

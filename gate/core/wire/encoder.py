@@ -14,35 +14,43 @@ PRESENT = b"\x02"
 """Branches of every union of null and another type."""
 
 
-def _varint(raw: int) -> bytes:
-    """Seven bits a byte, least first (Avro specification, "Primitive Types")."""
-    groups = bytearray()
-    while raw > 0x7F:
-        groups.append(raw & 0x7F | 0x80)
-        raw >>= 7
-    groups.append(raw)
-    return bytes(groups)
+_ENDS = tuple(
+    [bytes((raw,)) for raw in range(0x80)]
+    + [bytes((low, high)) for high in range(1, 0x80) for low in range(0x80, 0x100)]
+)
+_PAIRS = tuple([bytes((low, high)) for high in range(0x80, 0x100) for low in range(0x80, 0x100)])
+# Fourteen bits each: how an integer ends, and how it goes on
 
-
-_SMALL_COUNT = 1024
-_SMALL = tuple(_varint(number << 1) for number in range(_SMALL_COUNT))
-_CONTINUED = tuple(bytes((raw & 0x7F | 0x80, raw >> 7 | 0x80)) for raw in range(1 << 14))
-_high = lru_cache(maxsize=1024)(_varint)
+SMALL = _ENDS[::2]
+SMALL_COUNT = len(SMALL)
+"""Encodings of the integers from 0 to 8191: most of the lengths and many of the values."""
 
 
 def long(number: int) -> bytes:
     """Encode an integer of 64 bits.
 
-    The upper bits of offsets and times repeat from record to record: they are remembered.
+    Zigzag, then seven bits a byte, least first (Avro specification, "Binary Encoding").
     """
-    if 0 <= number < _SMALL_COUNT:
-        return _SMALL[number]
-    raw = (number << 1) ^ (number >> 63)
+    if 0 <= number < SMALL_COUNT:
+        return SMALL[number]
+    raw = number << 1
+    if number < 0:
+        raw = ~raw
     if raw < 1 << 14:
-        return _varint(raw)
+        return _ENDS[raw]
+    if raw < 1 << 28:
+        return _PAIRS[raw & 0x3FFF] + _ENDS[raw >> 14]
     if raw >> 64:
         raise ValueError(f"expected an integer of 64 bits, got `{number}`")
-    return _CONTINUED[raw & 0x3FFF] + _high(raw >> 14)
+    encoded = b""
+    while raw > 0x3FFF:
+        encoded += _PAIRS[raw & 0x3FFF]
+        raw >>= 14
+    return encoded + _ENDS[raw]
+
+
+recurring_long = lru_cache(maxsize=256)(long)
+"""`long` for times and offsets that come again within a batch."""
 
 
 def optional_long(number: int | None) -> bytes:
@@ -61,7 +69,7 @@ def index(number: int, count: int) -> bytes:
     """Encode the index of an enum's symbol, of `count` there are."""
     if not 0 <= number < count:
         raise ValueError(f"expected an index from 0 to {count - 1}, got `{number}`")
-    return _SMALL[number]
+    return SMALL[number]
 
 
 def boolean(flag: bool) -> bytes:
@@ -71,15 +79,19 @@ def boolean(flag: bool) -> bytes:
 
 def bytes_(raw: bytes) -> bytes:
     """Encode bytes with their length."""
-    length = len(raw)
-    return (_SMALL[length] if length < _SMALL_COUNT else long(length)) + raw
+    try:
+        return SMALL[len(raw)] + raw
+    except IndexError:
+        return long(len(raw)) + raw
 
 
 def string(text: str) -> bytes:
     """Encode a text. Raises `ValueError` for a lone surrogate."""
     raw = text.encode()
-    length = len(raw)
-    return (_SMALL[length] if length < _SMALL_COUNT else long(length)) + raw
+    try:
+        return SMALL[len(raw)] + raw
+    except IndexError:
+        return long(len(raw)) + raw
 
 
 def fixed(raw: bytes, length: int) -> bytes:

@@ -48,31 +48,39 @@ def _read_pairs(reader: Reader, count: int, pairs: list[tuple[str, Value]]) -> N
     data, position, size = reader.data, reader.position, reader.size
     for _ in range(count):
         item: Value
+        name = None
         try:
             length = data[position]
             if length & 0x81 == 0:
                 start = position + 1
                 end = start + (length >> 1)
-                if end < size:
+                if end <= size:
                     name = data[start:end].decode()
+                    position = end
                     branch = data[end]
                     length = data[end + 1]
-                    if branch == 4 and length & 0x81 == 0:
+                    if branch == 4:
                         start = end + 2
                         end = start + (length >> 1)
-                        if end <= size:
+                        if length & 0x81 == 0 and end <= size:
                             item = data[start:end].decode()
                             pairs.append((name, item))
                             position = end
                             continue
-                    elif branch == 2 and length < 0x80:
-                        pairs.append((name, (length >> 1) ^ -(length & 1)))
+                    elif branch == 2:
+                        reader.position = end + 1
+                        pairs.append((name, reader.long("value")))
+                        position = reader.position
+                        continue
+                    elif branch == 0 and length < 2:
+                        pairs.append((name, length == 1))
                         position = end + 2
                         continue
         except (IndexError, UnicodeDecodeError):
             pass
         reader.position = position
-        name = reader.identifier("name")
+        if name is None:
+            name = reader.identifier("name")
         item = reader.value("value")
         pairs.append((name, item))
         position = reader.position

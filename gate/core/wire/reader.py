@@ -105,6 +105,10 @@ class Reader:
         data, position = self.data, self.position
         shift = raw = 0
         try:
+            byte = data[position]
+            if byte < 0x80:
+                self.position = position + 1
+                return (byte >> 1) ^ -(byte & 1)
             while (byte := data[position]) & 0x80:
                 raw |= (byte & 0x7F) << shift
                 shift += 7
@@ -113,19 +117,30 @@ class Reader:
                     raise WireError(Code.MALFORMED, field, "expected an integer of 64 bits")
         except IndexError:
             raise self._truncated(field, "an integer") from None
-        if shift:
-            if byte == 0:
-                text = "expected an integer in its shortest form, got trailing zeros"
-                raise WireError(Code.MALFORMED, field, text)
-            if shift == 63 and byte > 1:
-                raise WireError(Code.MALFORMED, field, "expected an integer of 64 bits")
-            byte = raw | byte << shift
+        if byte == 0:
+            text = "expected an integer in its shortest form, got trailing zeros"
+            raise WireError(Code.MALFORMED, field, text)
+        if shift == 63 and byte > 1:
+            raise WireError(Code.MALFORMED, field, "expected an integer of 64 bits")
+        raw |= byte << shift
         self.position = position + 1
-        return (byte >> 1) ^ -(byte & 1)
+        return (raw >> 1) ^ -(raw & 1)
 
-    def optional_long(self, field: str) -> int | None:
-        """Read a union of null and long."""
-        return self.long(field) if self.index(field, 2) else None
+    def time_ms(self, field: str) -> int:
+        """Read a long; quickest for a time of these decades, which takes six bytes."""
+        position = self.position
+        six = self.data[position : position + 6]
+        if len(six) == 6:
+            b0, b1, b2, b3, b4, b5 = six
+            if b0 & b1 & b2 & b3 & b4 & 0x80 and 0 < b5 < 0x80 and b0 & 1 == 0:
+                self.position = position + 6
+                low = b0 & 0x7F | (b1 & 0x7F) << 7 | (b2 & 0x7F) << 14
+                return (low | (b3 & 0x7F) << 21 | (b4 & 0x7F) << 28 | b5 << 35) >> 1
+        return self.long(field)
+
+    def optional_time_ms(self, field: str) -> int | None:
+        """Read a union of null and long, as `time_ms` does."""
+        return self.time_ms(field) if self.index(field, 2) else None
 
     def int32(self, field: str) -> int:
         """Read an integer of 32 bits."""
@@ -178,6 +193,9 @@ class Reader:
 
     def count(self, field: str, items_max: int | None = None) -> int:
         """Read an array's head and return its number of items; follow them by `end_array`."""
+        if self.data[self.position : self.position + 1] == b"\x00":
+            self.position += 1
+            return 0
         count = self._length(field, "a count")
         limit = self.bounds.array_items_max if items_max is None else items_max
         if count > limit:

@@ -32,8 +32,8 @@ def read_request(value: bytes) -> ActionRequest:
     parameters = read_parameters(reader, "parameters")
     ask_end = reader.position
     attestations = _read_attestations(reader)
-    issued_at_ms = reader.long("issued_at_ms")
-    expires_at_ms = reader.optional_long("expires_at_ms")
+    issued_at_ms = reader.time_ms("issued_at_ms")
+    expires_at_ms = reader.optional_time_ms("expires_at_ms")
     (correlation_id,) = read_identifiers(reader, ("correlation_id",))
     unsigned_end = reader.position
     signature = None

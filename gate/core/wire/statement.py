@@ -19,8 +19,8 @@ def read_statement(data: bytes) -> SignalStatement:
     reader = Reader(data, SIGNAL_STATEMENT, HOSTILE, RECORD_BYTES_MAX)
     domain, issuer, subject_type, subject = read_identifiers(reader, _IDENTIFIERS)
     signals = read_parameters(reader, "signals")
-    issued_ms = reader.long("issued_ms")
-    expires_ms = reader.long("expires_ms")
+    issued_ms = reader.time_ms("issued_ms")
+    expires_ms = reader.time_ms("expires_ms")
     reader.finish()
     return SignalStatement(domain, issuer, subject_type, subject, signals, issued_ms, expires_ms)
 

@@ -1,0 +1,447 @@
+"""Lineage: a partition's records become leaves, state changes and records to be produced.
+
+Pure, so that the runtime and `gate replay` run the same code: `judge()` turns consumed records
+into leaves, `seal()` appends them to the tree and says what has to be signed, `records()` builds
+what is produced once the signature is there. Everything is provisional until the transaction has
+committed; dropping the returned values is the whole of an abort.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from gate.core.admission import (
+    Admission,
+    Prepared,
+    Setting,
+    admit,
+    prepare,
+    unread,
+    without_detail,
+)
+from gate.core.control.judge import Accepted, Rejected, judge_control
+from gate.core.control.state import ControlState
+from gate.core.limits import (
+    ENTRY_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    HEADERS_MAX,
+    QUARANTINE_HEAD_BYTES,
+)
+from gate.core.placement import input_sha256
+from gate.core.policy.compiled import Policy
+from gate.core.proof.checkpoint import checkpoint_body
+from gate.core.proof.merkle import Appended, Frontier, append, frontier_bytes, leaf_hash
+from gate.core.reasons import Code, Phase, Reason
+from gate.core.values import (
+    APPROVED,
+    DENIED,
+    ENFORCED,
+    AdmissionRecord,
+    Control,
+    ControlStateRecord,
+    DecisionRecord,
+    LineageEntry,
+    LineageRecord,
+)
+from gate.core.wire.changelog import (
+    encode_admission_record,
+    encode_control_state,
+    read_admission_record,
+)
+from gate.core.wire.control_record import is_control_record
+from gate.core.wire.entry import decision_block, encode_control, encode_decision
+from gate.core.wire.record import encode_decision_record, encode_lineage_record
+
+Headers = tuple[tuple[str, bytes], ...]
+_NO_POLICY_DIGEST = bytes(32)
+
+
+class InputRecord(Protocol):
+    """A consumed record, as far as the core sees it."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset in the input partition."""
+
+    @property
+    def append_time_ms(self) -> int:
+        """When the broker appended it; the only clock of a decision."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The record key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The record value."""
+
+    @property
+    def headers(self) -> Headers:
+        """Passed on, never decisive."""
+
+
+class Place(NamedTuple):
+    """What never changes in one lineage."""
+
+    origin: str
+    partition: int
+    partition_count: int
+    salts: Callable[[int], bytes]
+
+
+class Standing(NamedTuple):
+    """Where a lineage stands between two batches. Adopted only after a commit."""
+
+    control: ControlState
+    frontier: Frontier
+    sequence: int
+    prev_input_offset: int
+    last_approved: int
+    last_denied: int
+    last_quarantine: int
+
+
+class Leaf(NamedTuple):
+    """One judged record: its entry, and what is produced for it."""
+
+    entry: bytes
+    input: InputRecord
+    admission: Admission | None
+    """`None` for an accepted control record."""
+
+
+class Judged(NamedTuple):
+    """The answers to a batch of one partition's records, in order."""
+
+    leaves: Sequence[Leaf]
+    changes: Sequence[tuple[bytes, bytes, bool]]
+    """State key or reserved key, changelog value, whether it is control state."""
+    control: ControlState
+    sequence: int
+    refusals: tuple[Rejected, ...]
+
+
+class Keyed(NamedTuple):
+    """A batch after steps 1 to 4; the state keys to be fetched are in `state_keys`."""
+
+    items: Sequence[tuple[InputRecord, Prepared | None]]
+    state_keys: Sequence[bytes]
+
+
+def is_control(record: InputRecord) -> bool:
+    """Tell a control record by its fingerprint; it must be the last of its batch."""
+    return is_control_record(record.value)
+
+
+def setting_of(place: Place, control: ControlState) -> Setting:
+    """Return what surrounds the partition's records while this control state stands."""
+    genesis = control.genesis
+    return Setting(
+        domain=genesis.domain,
+        audience=f"{genesis.domain}/{genesis.gate}",
+        partition=place.partition,
+        partition_count=place.partition_count,
+        trust=control.trust_root,
+        policies=control.by_action(),
+    )
+
+
+def key_records(records: Sequence[InputRecord], *, place: Place, control: ControlState) -> Keyed:
+    """Decode and key a batch. A control record may only be the last one."""
+    setting = setting_of(place, control)
+    items: list[tuple[InputRecord, Prepared | None]] = []
+    state_keys = []
+    for record in records:
+        if is_control_record(record.value):
+            items.append((record, None))
+            continue
+        prepared = prepare(
+            record.key, record.value, append_time_ms=record.append_time_ms, setting=setting
+        )
+        items.append((record, prepared))
+        if prepared.state_key and not prepared.reasons:
+            state_keys.append(prepared.state_key)
+    assert all(prepared for _, prepared in items[:-1]), "a control record is last of its batch"
+    return Keyed(items, state_keys)
+
+
+def judge(
+    keyed: Keyed, taken: Mapping[bytes, bytes], *, place: Place, standing: Standing
+) -> Judged:
+    """Judge a keyed batch; `taken` holds the known admission records by state key.
+
+    INVARIANT (one entry per record): every branch below appends exactly one leaf.
+    INVARIANT (overlay): a key approved earlier in the batch is taken for the rest of it.
+    """
+    blocks = _Blocks(place, standing.control)
+    setting = setting_of(place, standing.control)
+    leaves: list[Leaf] = []
+    changes: list[tuple[bytes, bytes, bool]] = []
+    overlay = dict(taken)
+    control, sequence = standing.control, standing.sequence
+    prev_offset, index = standing.prev_input_offset, standing.frontier.size
+    refusals: tuple[Rejected, ...] = ()
+    for record, prepared in keyed.items:
+        if prepared is None:
+            verdict = _judge_control(record, control)
+            if isinstance(verdict, Accepted):
+                control = verdict.state
+                leaves.append(Leaf(_control_entry(verdict, record, prev_offset), record, None))
+                for key, body in verdict.parts:
+                    sequence += 1
+                    part = ControlStateRecord(sequence, index, record.offset, body)
+                    changes.append((key, encode_control_state(part), True))
+                break
+            refusals = (verdict,)
+            reason = Reason(Code.CONTROL_REJECTED, Phase.CONTROL, field=verdict.field)
+            leaves.append(_decided(unread(reason), record, prev_offset, blocks, place))
+            break
+        known = overlay.get(prepared.state_key) if prepared.state_key else None
+        admission = admit(
+            prepared,
+            None if known is None else read_admission_record(known),
+            append_time_ms=record.append_time_ms,
+            setting=setting,
+        )
+        leaf = _decided(admission, record, prev_offset, blocks, place)
+        leaves.append(leaf)
+        if leaf.admission is not None and leaf.admission.approved:
+            sequence += 1
+            change = encode_admission_record(
+                AdmissionRecord(sequence, blocks.epoch, index, record.offset, admission.ask_sha256)
+            )
+            overlay[prepared.state_key] = change
+            changes.append((prepared.state_key, change, False))
+        prev_offset = record.offset
+        index += 1
+    return Judged(leaves, changes, control, sequence, refusals)
+
+
+def _judge_control(record: InputRecord, control: ControlState) -> Accepted | Rejected:
+    assert record.value is not None, "a control record has a value"
+    return judge_control(
+        record.key, record.value, append_time_ms=record.append_time_ms, state=control
+    )
+
+
+class _Blocks:
+    """The constant part of a decision, encoded once per policy."""
+
+    __slots__ = ("_blocks", "_control", "_place", "epoch")
+
+    def __init__(self, place: Place, control: ControlState) -> None:
+        self._place = place
+        self._control = control
+        self._blocks: dict[bytes, bytes] = {}
+        self.epoch = control.genesis.epoch
+
+    def of(self, policy: Policy | None) -> bytes:
+        digest = _NO_POLICY_DIGEST if policy is None else policy.sha256
+        block = self._blocks.get(digest)
+        if block is None:
+            block = self._blocks[digest] = self._encode(policy, digest)
+        return block
+
+    def _encode(self, policy: Policy | None, digest: bytes) -> bytes:
+        genesis, root = self._control.genesis, self._control.trust_root
+        return decision_block(
+            mode=ENFORCED,
+            domain=genesis.domain,
+            gate=genesis.gate,
+            input_topic=genesis.topic,
+            input_partition=genesis.partition,
+            epoch=genesis.epoch,
+            engine=genesis.engine if policy is None else policy.bundle.engine,
+            trust_root_version=root.version,
+            trust_root_sha256=root.sha256,
+            policy_id="" if policy is None else policy.bundle.policy,
+            policy_version="" if policy is None else policy.bundle.version,
+            policy_sequence=0 if policy is None else policy.bundle.sequence,
+            policy_sha256=digest,
+        )
+
+
+def _decided(
+    admission: Admission, record: InputRecord, prev_offset: int, blocks: _Blocks, place: Place
+) -> Leaf:
+    entry = _decision_entry(admission, record, prev_offset, blocks, place)
+    if len(entry) > ENTRY_BYTES_MAX:
+        admission = without_detail(admission)
+        entry = _decision_entry(admission, record, prev_offset, blocks, place)
+    return Leaf(entry, record, admission)
+
+
+def _decision_entry(
+    admission: Admission, record: InputRecord, prev_offset: int, blocks: _Blocks, place: Place
+) -> bytes:
+    request = admission.request
+    return encode_decision(
+        blocks.of(admission.policy),
+        input_offset=record.offset,
+        prev_input_offset=prev_offset,
+        input_time_ms=record.append_time_ms,
+        input_sha256=input_sha256(record.key, record.value),
+        ask_sha256=admission.ask_sha256,
+        salt=place.salts(record.offset),
+        request_id="" if request is None else request.request_id,
+        actor="" if request is None else request.actor,
+        action="" if request is None else request.action,
+        resource="" if request is None else request.resource,
+        correlation_id="" if request is None else request.correlation_id,
+        actor_verified=admission.actor_verified,
+        admission_key=admission.admission_key,
+        outcome=APPROVED if admission.approved else DENIED,
+        reasons=admission.reasons,
+        evaluated=admission.evaluated,
+        approvals=(),
+        constraints=admission.constraints,
+        first=admission.first,
+        expires_ms=admission.expires_ms,
+    )
+
+
+def _control_entry(accepted: Accepted, record: InputRecord, prev_offset: int) -> bytes:
+    return encode_control(
+        Control(
+            kind=accepted.kind,
+            input_offset=record.offset,
+            prev_input_offset=prev_offset,
+            input_time_ms=record.append_time_ms,
+            input_sha256=input_sha256(record.key, record.value),
+            id=accepted.id,
+            version=accepted.version,
+            sequence=accepted.sequence,
+            digest=accepted.digest,
+            activation_sequence=accepted.activation_sequence,
+            signers=accepted.signers,
+        )
+    )
+
+
+class Sealed(NamedTuple):
+    """Judged leaves in the tree; `body` is what the checkpoint key signs."""
+
+    judged: Judged
+    first_index: int
+    leaf_hashes: Sequence[bytes]
+    appended: Appended
+    body: bytes
+    runtime: str
+    standing: Standing
+
+
+def seal(judged: Judged, *, place: Place, standing: Standing, runtime: str) -> Sealed:
+    """Append the leaves; the returned standing is provisional."""
+    hashes = [leaf_hash(leaf.entry) for leaf in judged.leaves]
+    appended = append(standing.frontier, hashes)
+    last = {"approved": standing.last_approved, "denied": standing.last_denied}
+    last_quarantine = standing.last_quarantine
+    for index, leaf in enumerate(judged.leaves, standing.frontier.size):
+        if leaf.admission is not None:
+            last["approved" if leaf.admission.approved else "denied"] = index
+            if leaf.admission.is_quarantined:
+                last_quarantine = index
+    return Sealed(
+        judged=judged,
+        first_index=standing.frontier.size,
+        leaf_hashes=hashes,
+        appended=appended,
+        body=checkpoint_body(place.origin, appended.frontier.size, appended.root, runtime),
+        runtime=runtime,
+        standing=Standing(
+            control=judged.control,
+            frontier=appended.frontier,
+            sequence=judged.sequence,
+            prev_input_offset=judged.leaves[-1].input.offset,
+            last_approved=last["approved"],
+            last_denied=last["denied"],
+            last_quarantine=last_quarantine,
+        ),
+    )
+
+
+class Produced(NamedTuple):
+    """One record for the approved, denied or quarantine topic; `topic` is its short name."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+def decision_records(sealed: Sealed, *, place: Place, note_signature: bytes) -> list[Produced]:
+    """Build decision and quarantine records; `note_signature` is key id and signature."""
+    produced = []
+    size = sealed.appended.frontier.size
+    signatures = (note_signature,)
+    for index, (leaf, path) in enumerate(
+        zip(sealed.judged.leaves, sealed.appended.paths, strict=True), sealed.first_index
+    ):
+        admission = leaf.admission
+        if admission is None:
+            continue
+        approved = admission.approved
+        ask = admission.request.ask if approved and admission.request is not None else b""
+        record = DecisionRecord(
+            leaf.entry, place.origin, index, size, path, sealed.runtime, signatures, ask
+        )
+        produced.append(
+            Produced(
+                "approved" if approved else "denied",
+                leaf.input.key,
+                encode_decision_record(record),
+                _copied(leaf.input.headers),
+            )
+        )
+        if admission.is_quarantined:
+            produced.append(_quarantined(leaf, admission, index, place))
+    return produced
+
+
+def lineage_value(sealed: Sealed, *, place: Place, note: str, target: str, first_offset: int,
+                  next_offset: int) -> bytes:
+    """Build the lineage record of one partition and transaction."""
+    entries = tuple(
+        LineageEntry(index, leaf.entry)
+        for index, leaf in enumerate(sealed.judged.leaves, sealed.first_index)
+        if leaf.admission is None
+    )
+    return encode_lineage_record(
+        LineageRecord(
+            log=place.origin,
+            prev_size=sealed.first_index,
+            tree_size=sealed.appended.frontier.size,
+            root=sealed.appended.root,
+            consistency=sealed.appended.consistency,
+            frontier=frontier_bytes(sealed.appended.frontier),
+            leaf_hashes=b"".join(sealed.leaf_hashes),
+            entries=entries,
+            first_offset=first_offset,
+            next_offset=next_offset,
+            checkpoint=note,
+            target=target,
+        )
+    )
+
+
+def _copied(headers: Headers) -> Headers:
+    """Pass headers on where they are few and small; nothing in them is decisive."""
+    if not headers or len(headers) > HEADERS_MAX:
+        return ()
+    size = sum(len(name) + len(value) for name, value in headers)
+    return headers if size <= HEADER_BYTES_MAX else ()
+
+
+def _quarantined(leaf: Leaf, admission: Admission, index: int, place: Place) -> Produced:
+    """Copy the untouched input; of an oversized value only the head."""
+    value = leaf.input.value or b""
+    headers = [
+        ("leaf-index", str(index).encode()),
+        ("reason", admission.reasons[0].code.name.lower().encode()),
+        ("input-position", f"{place.origin}@{leaf.input.offset}".encode()),
+    ]
+    if admission.reasons[0].code is Code.TOO_LARGE and len(value) > QUARANTINE_HEAD_BYTES:
+        headers.append(("input-bytes", str(len(value)).encode()))
+        headers.append(("input-sha256", input_sha256(leaf.input.key, value).hex().encode()))
+        value = value[:QUARANTINE_HEAD_BYTES]
+    return Produced("quarantine", leaf.input.key, value, tuple(headers))
+

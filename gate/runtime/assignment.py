@@ -1,0 +1,384 @@
+"""Assignment: the one answer to doubt. `design/transaction.md` §3, steps a to i.
+
+Start-up, rebalance, an aborted transaction and an unknown commit all come through here. One call
+of `advance()` takes a partition a bounded step towards ready, so that ready partitions go on.
+Raises `PartitionStopped` for what an operator must see, `Pending` and `Pinned` for what time cures.
+"""
+
+from dataclasses import replace
+
+from gate.core.control.restore import ControlStateDamaged, restore
+from gate.core.control.state import ControlState
+from gate.core.genesis import genesis_origin
+from gate.core.lineage import Place, Standing
+from gate.core.limits import ENGINE, LIMITS
+from gate.core.policy.issues import AstDiffers, EngineUnavailable
+from gate.core.proof.checkpoint import CheckpointInvalid, Note, note_key_id, read_note
+from gate.core.proof.merkle import Frontier, read_frontier, root
+from gate.core.signature import key_id
+from gate.core.state import STORE_FORMAT, RecoveryTarget, Salts, TargetInvalid, decode_target
+from gate.core.trust import KeyRefusal, Pin, TrustRoot
+from gate.core.values import LineageRecord
+from gate.core.wire.changelog import read_control_state
+from gate.core.wire.reader import WireError
+from gate.core.wire.record import read_lineage_record
+from gate.errors import PartitionStopped, Pinned, StoreDamaged
+from gate.ports import (
+    AppliedPosition,
+    EventKind,
+    OffsetCommit,
+    PartitionStore,
+    StoreIdentity,
+    TopicPartition,
+)
+from gate.runtime.outputs import check_outputs
+from gate.runtime.partition import Adopted, OwnedPartition, Phase, Recovery
+from gate.runtime.restore import replay_slice
+from gate.runtime.settings import GateSettings, Ports
+
+
+def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> bool:
+    """Take one bounded step; return whether the partition is ready now."""
+    if partition.phase is not Phase.REPLAYING:
+        recovery = find_recovery(partition, settings, ports)
+        _open_store(partition, recovery.identity, ports)
+    else:
+        recovery = partition.recovery
+    assert recovery is not None
+    assert partition.store is not None
+    try:
+        return _catch_up(partition, recovery, settings, ports)
+    except StoreDamaged as damage:
+        _rebuild(partition, str(damage), ports)
+        return False
+
+
+def find_recovery(
+    partition: OwnedPartition, settings: GateSettings, ports: Ports
+) -> Recovery:
+    """Steps a, c, d and d2: what the topics say, and that they agree with one another."""
+    number, topics = partition.number, settings.topics
+    identity = store_identity(number, settings, ports)
+    outputs = [TopicPartition(topic, number) for topic in topics.outputs]
+    for where, ends in ports.reader.ends(outputs).items():  # a
+        if ends.last_stable != ends.high_watermark:
+            raise Pinned(
+                f"topic `{where.topic}` partition {number}: an unfinished transaction holds the "
+                f"last stable offset at {ends.last_stable}, the log ends at {ends.high_watermark}"
+            )
+    everybody = range(identity.partition_count)  # c
+    offsets = ports.reader.committed(settings.gate, topics.requests, list(everybody))
+    committed = offsets[number]
+    lineage = _last_lineage(partition, settings, ports)
+    if committed is None or lineage is None:
+        raise _no_lineage(number, settings, has_offset=committed is not None)
+    target = _decode(committed, lineage, number, settings)
+    frontier = _check_lineage(committed, target, lineage, number)  # d
+    _check_identity(target, identity, number)
+    check_outputs(number, target, topics, ports.reader)  # d2
+    return Recovery(
+        committed=committed,
+        target=target,
+        lineage=lineage,
+        frontier=frontier,
+        identity=identity,
+    )
+
+
+def store_identity(number: int, settings: GateSettings, ports: Ports) -> StoreIdentity:
+    """Return what this partition's store belongs to, from the topics as they are now."""
+    requests = ports.reader.topic(settings.topics.requests)
+    changelog = ports.reader.topic(settings.topics.changelog)
+    if requests is None or changelog is None:
+        missing = settings.topics.requests if requests is None else settings.topics.changelog
+        raise PartitionStopped(
+            "topic_changed", number, f"expected topic `{missing}`, found none; was it deleted"
+        )
+    if requests.partition_count != changelog.partition_count:
+        raise PartitionStopped(
+            "topic_changed",
+            number,
+            f"expected as many partitions in the changelog as in the requests topic "
+            f"({requests.partition_count}), found {changelog.partition_count}",
+        )
+    return StoreIdentity(
+        format=STORE_FORMAT,
+        requests_topic_id=requests.topic_id,
+        changelog_topic_id=changelog.topic_id,
+        partition=number,
+        partition_count=requests.partition_count,
+        lineage_secret_sha256=settings.keys.secret_sha256,
+    )
+
+
+def _last_lineage(
+    partition: OwnedPartition, settings: GateSettings, ports: Ports
+) -> LineageRecord | None:
+    last = ports.reader.last(TopicPartition(settings.topics.lineage, partition.number))
+    if last is None:
+        return None
+    try:
+        return read_lineage_record(last.value or b"")
+    except WireError as fault:
+        raise PartitionStopped(
+            "lineage_fork", partition.number, f"the last lineage record does not read: {fault}"
+        ) from fault
+
+
+def _no_lineage(number: int, settings: GateSettings, *, has_offset: bool) -> PartitionStopped:
+    found = "a committed offset but no lineage" if has_offset else "no committed offset"
+    return PartitionStopped(
+        "target_missing",
+        number,
+        f"expected a committed offset with a recovery target for group `{settings.gate}`, found "
+        f"{found}; run `gate init-lineage` on a first start, never to mend an old one",
+    )
+
+
+def _decode(
+    committed: OffsetCommit, lineage: LineageRecord, number: int, settings: GateSettings
+) -> RecoveryTarget:
+    prefix = f"{settings.domain}/{settings.gate}/{settings.topics.requests}/{number}/"
+    if not lineage.log.startswith(prefix):
+        raise PartitionStopped(
+            "lineage_fork", number, f"expected a lineage under `{prefix}`, found `{lineage.log}`"
+        )
+    if not committed.metadata:
+        raise PartitionStopped(
+            "target_missing",
+            number,
+            f"offset {committed.next_offset} was committed without a recovery target; "
+            "somebody reset the group's offsets",
+        )
+    try:
+        return decode_target(committed.metadata, settings.keys, lineage.log)
+    except TargetInvalid as fault:
+        raise PartitionStopped("secret_differs", number, str(fault)) from fault
+
+
+def _check_lineage(
+    committed: OffsetCommit, target: RecoveryTarget, lineage: LineageRecord, number: int
+) -> Frontier:
+    """Step d: the fork guard across processes, and against lost offsets."""
+    expected = (target.tree_size, target.root, committed.next_offset, committed.metadata)
+    found = (lineage.tree_size, lineage.root, lineage.next_offset, lineage.target)
+    if expected != found:
+        raise PartitionStopped(
+            "lineage_fork",
+            number,
+            f"the committed offset names tree size {target.tree_size} at input offset "
+            f"{committed.next_offset}, the last lineage record size {lineage.tree_size} at "
+            f"{lineage.next_offset}",
+        )
+    frontier = read_frontier(lineage.tree_size, lineage.frontier)
+    if frontier is None or root(frontier) != lineage.root:
+        raise PartitionStopped("lineage_fork", number, "the frontier does not hash to the root")
+    return frontier
+
+
+def _check_identity(target: RecoveryTarget, identity: StoreIdentity, number: int) -> None:
+    expected = (target.requests_topic_id, target.changelog_topic_id)
+    found = (identity.requests_topic_id, identity.changelog_topic_id)
+    if expected != found:
+        raise PartitionStopped(
+            "topic_changed",
+            number,
+            f"expected topic ids `{expected[0]}` and `{expected[1]}`, found `{found[0]}` and "
+            f"`{found[1]}`: a topic was deleted and made again",
+        )
+
+
+def _open_store(partition: OwnedPartition, identity: StoreIdentity, ports: Ports) -> None:
+    """Step b. A store that belongs elsewhere is set aside: the changelog has the truth."""
+    try:
+        if partition.damage:
+            damage, partition.damage = partition.damage, ""
+            raise StoreDamaged(damage)
+        if partition.store is None:
+            partition.store = ports.stores.open(partition.number)
+        found = partition.store.identity()
+    except StoreDamaged as damage:
+        _rebuild(partition, str(damage), ports)
+        partition.store = ports.stores.open(partition.number)
+        return
+    if found is not None and found != identity:
+        if found.lineage_secret_sha256 != identity.lineage_secret_sha256:
+            raise PartitionStopped(
+                "secret_differs",
+                partition.number,
+                "the local store was written with another lineage secret; "
+                "give this node the gate's own secret, or an empty state folder",
+            )
+        _rebuild(partition, "the store belongs to other topics", ports)
+        partition.store = ports.stores.open(partition.number)
+
+
+def _rebuild(partition: OwnedPartition, why: str, ports: Ports) -> None:
+    """Step h: move the store aside once; a second damage in one assignment stops."""
+    partition.close()
+    partition.phase = Phase.CHECKING
+    partition.recovery = None
+    if partition.has_rebuilt:
+        raise PartitionStopped(
+            "state_mismatch", partition.number, f"rebuilt from the changelog, and again: {why}"
+        )
+    partition.has_rebuilt = True
+    place = ports.stores.move_aside(partition.number)
+    ports.telemetry.emit(
+        EventKind.STORE_MOVED_ASIDE, partition=partition.number, why=why, moved_to=place
+    )
+
+
+def _catch_up(
+    partition: OwnedPartition, recovery: Recovery, settings: GateSettings, ports: Ports
+) -> bool:
+    """Steps e to i."""
+    store, target = partition.store, recovery.target
+    assert store is not None
+    position = store.position()
+    if position.sequence > target.sequence:  # g
+        raise PartitionStopped(
+            "state_ahead",
+            partition.number,
+            f"the store has applied sequence {position.sequence}, the committed offset names "
+            f"{target.sequence}; the group's offsets were set back, or the store is another's",
+        )
+    if position.sequence < target.sequence:  # f
+        partition.phase, partition.recovery = Phase.REPLAYING, recovery
+        position = replay_slice(partition, recovery, position, settings, ports)
+        if position.sequence < target.sequence:
+            return False
+    if position.fingerprint != target.fingerprint:  # e, h
+        raise StoreDamaged(
+            f"fingerprint of the store differs from the target's at sequence {target.sequence}"
+        )
+    _adopt(partition, recovery, position, store, settings, ports)
+    return True
+
+
+def _adopt(
+    partition: OwnedPartition,
+    recovery: Recovery,
+    position: AppliedPosition,
+    store: PartitionStore,
+    settings: GateSettings,
+    ports: Ports,
+) -> None:
+    number, target = partition.number, recovery.target
+    control = _control_state(store, target, number)
+    _check_genesis(control, recovery, settings, number)
+    check_signer(recovery.lineage, control, ports.signer.public_key(), number)
+    changelog = TopicPartition(settings.topics.changelog, number)
+    settled = replace(
+        position,
+        next_offset=recovery.committed.next_offset,
+        tree_size=target.tree_size,
+        frontier=recovery.lineage.frontier,
+        control_sha256=target.control_sha256,
+        replay_from=ports.reader.ends([changelog])[changelog].last_stable,
+    )
+    if settled != position:
+        store.apply((), settled, recovery.identity)
+    partition.identity = recovery.identity
+    partition.adopted = Adopted(
+        place=Place(
+            origin=recovery.lineage.log,
+            partition=number,
+            partition_count=recovery.identity.partition_count,
+            salts=Salts(settings.keys, recovery.lineage.log),
+        ),
+        standing=Standing(
+            control=control,
+            frontier=recovery.frontier,
+            sequence=target.sequence,
+            prev_input_offset=target.prev_input_offset,
+            last_approved=target.last_approved,
+            last_denied=target.last_denied,
+            last_quarantine=target.last_quarantine,
+        ),
+        fingerprint=target.fingerprint,
+        next_offset=recovery.committed.next_offset,
+        replay_from=settled.replay_from,
+    )
+    partition.phase, partition.recovery, partition.has_rebuilt = Phase.READY, None, False
+    ports.input.resume(number, offset=recovery.committed.next_offset)  # i
+
+
+def _control_state(store: PartitionStore, target: RecoveryTarget, number: int) -> ControlState:
+    try:
+        control = restore((key, read_control_state(value)) for key, value in store.control_items())
+    except (ControlStateDamaged, WireError) as fault:
+        raise StoreDamaged(str(fault)) from fault
+    except EngineUnavailable as fault:
+        raise PartitionStopped("engine_unavailable", number, str(fault)) from fault
+    except AstDiffers as fault:
+        raise PartitionStopped("ast_differs", number, str(fault)) from fault
+    if control.sha256() != target.control_sha256:
+        raise StoreDamaged("control state of the store differs from the target's digest")
+    return control
+
+
+def _check_genesis(
+    control: ControlState, recovery: Recovery, settings: GateSettings, number: int
+) -> None:
+    genesis = control.genesis
+    if genesis.engine != ENGINE or genesis.limits != LIMITS:
+        raise PartitionStopped(
+            "engine_unavailable",
+            number,
+            f"the lineage was begun for engine `{genesis.engine}` and its limits, this build has "
+            f"`{ENGINE}`",
+        )
+    if genesis.lineage_secret_sha256 != settings.keys.secret_sha256:
+        raise PartitionStopped(
+            "secret_differs", number, "Genesis commits to another lineage secret than this node's"
+        )
+    expected = (recovery.lineage.log, recovery.identity.requests_topic_id)
+    found = (genesis_origin(genesis), genesis.topic_id)
+    if expected != found or genesis.partition_count != recovery.identity.partition_count:
+        raise PartitionStopped(
+            "topic_changed",
+            number,
+            f"Genesis names `{found[0]}`, topic id `{found[1]}` and {genesis.partition_count} "
+            f"partitions; found `{expected[0]}`, `{expected[1]}` and "
+            f"{recovery.identity.partition_count}",
+        )
+
+
+def check_signer(
+    lineage: LineageRecord, control: ControlState, own_public: bytes, number: int
+) -> None:
+    """Step d, second half: who signed the last checkpoint, and whether we may sign the next."""
+    trust, log = control.trust_root, lineage.log
+    if isinstance(trust.checkpoint_key(own_public, log), KeyRefusal):
+        raise PartitionStopped(
+            "signer_not_trusted",
+            number,
+            f"trust root {trust.version} does not list our checkpoint key {key_id(own_public)} as "
+            f"active for `{log}`; add it to the trust root, or configure the listed key",
+        )
+    if Pin(log, lineage.tree_size, lineage.root) in trust.pins:
+        return
+    try:
+        note = read_note(lineage.checkpoint)
+    except CheckpointInvalid as fault:
+        raise PartitionStopped("lineage_fork", number, str(fault)) from fault
+    expected = (log, lineage.tree_size, lineage.root)
+    if (note.origin, note.size, note.root) != expected or not _is_signed(note, trust):
+        raise PartitionStopped(
+            "lineage_fork",
+            number,
+            f"the last checkpoint of `{log}` is not that of its lineage record, or signed by no "
+            f"key that trust root {trust.version} lists as active, and not pinned",
+        )
+
+
+def _is_signed(note: Note, trust: TrustRoot) -> bool:
+    return any(
+        not listed.is_revoked
+        and note_key_id(note.origin, listed.key.public) == line.key_id
+        and line.name == note.origin
+        and listed.key.verify(note.body, line.signature)
+        for listed in trust.checkpoint_keys_of(note.origin)
+        for line in note.signatures
+    )

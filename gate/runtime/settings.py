@@ -1,0 +1,43 @@
+"""What the runtime is told once, at start: identities, bounds, and the ports it uses."""
+
+from dataclasses import dataclass
+
+from gate.core.state import LineageKeys
+from gate.core.topics import Topics
+from gate.ports import Clock, Input, LogReader, Output, Signer, StateStore, Telemetry
+
+BATCH_RECORDS_MAX = 5_000
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+BATCH_PARTITIONS_MAX = 16
+RESTORE_SLICE_RECORDS = 5_000
+CHECK_INTERVAL_MS = 30_000
+FLUSH_INTERVAL_MS = 300_000
+ABORTS_IN_A_ROW_MAX = 3
+TRANSACTION_TIMEOUT_MS = 60_000
+PIN_DEADLINE_MS = TRANSACTION_TIMEOUT_MS + 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """Identities and bounds; `poll_timeout_ms` is the batching delay of one poll."""
+
+    domain: str
+    gate: str
+    topics: Topics
+    keys: LineageKeys
+    runtime_line: str
+    batch_records_max: int = BATCH_RECORDS_MAX
+    poll_timeout_ms: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside that the runtime may touch."""
+
+    input: Input
+    output: Output
+    reader: LogReader
+    stores: StateStore
+    signer: Signer
+    clock: Clock
+    telemetry: Telemetry

@@ -1,0 +1,277 @@
+"""The transaction: one function with numbered steps. `design/transaction.md` §2.
+
+Step 1, the poll, is the loop's (`loop`): no poll happens between steps 2 and 9. Everything between
+is provisional: an exception drops it, and nothing of it is adopted. INVARIANT (apply after
+commit): the store sees a change only once the transaction that carries it has committed.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gate.core.lineage import (
+    Keyed,
+    Sealed,
+    decision_records,
+    judge,
+    key_records,
+    lineage_value,
+    seal,
+)
+from gate.core.proof.checkpoint import note_key_id, signed_note
+from gate.core.proof.merkle import frontier_bytes
+from gate.core.reasons import Code
+from gate.core.state import RecoveryTarget, add_to_fingerprint, encode_target
+from gate.errors import Fenced, PartitionStopped, Pinned, StoreDamaged
+from gate.ports import (
+    AppliedPosition,
+    EventKind,
+    GroupIdentity,
+    LogRecord,
+    OffsetCommit,
+    OutputRecord,
+    PartitionStore,
+    StateChange,
+    TopicPartition,
+)
+from gate.runtime.partition import Adopted, OwnedPartition
+from gate.runtime.settings import GateSettings, Ports
+
+Batch = Mapping[int, Sequence[LogRecord]]
+"""Records by partition, in offset order; a control record is the last of its partition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisional:
+    """What one partition contributes to the transaction; adopted after the commit, or dropped."""
+
+    partition: OwnedPartition
+    sealed: Sealed
+    outputs: Sequence[OutputRecord]
+    changes: Sequence[StateChange]
+    commit: OffsetCommit
+    fingerprint: int
+    control_sha256: bytes
+
+
+def run_transaction(
+    batch: Batch,
+    partitions: Mapping[int, OwnedPartition],
+    settings: GateSettings,
+    ports: Ports,
+) -> None:
+    """Decide a batch and commit it, exactly once.
+
+    Raises `TransactionAborted` (abort, then assignment), `OutcomeUnknown` (renew, then
+    assignment), `Fenced` (let go), `Pinned` (wait), `PartitionStopped`, `StoreDamaged`.
+    """
+    started_ms = ports.clock.monotonic_ms()
+    identity = _group_identity(ports)  # 2
+    numbers = sorted(batch)
+    provisional = []
+    for number in numbers:
+        partition = partitions[number]
+        keyed, taken = _key_and_fetch(partition, batch[number])  # 3
+        provisional.append(_decide(partition, keyed, taken, settings, ports))  # 3, 4
+    _check_ends(numbers, settings, ports)  # 5
+    ports.output.begin()  # 6
+    for item in provisional:
+        for record in item.outputs:
+            ports.output.produce(record)
+    ports.output.send_offsets([item.commit for item in provisional], identity)  # 7
+    ports.output.commit()  # 8
+    for item in provisional:
+        _apply_and_adopt(item)  # 9, 10
+    _report(provisional, ports, ports.clock.monotonic_ms() - started_ms)
+
+
+def _group_identity(ports: Ports) -> GroupIdentity:
+    """Step 2. With generation -1 or no member id a broker checks nothing: never commit so."""
+    identity = ports.input.group_identity()
+    if identity.generation < 0 or not identity.member_id:
+        raise Fenced(
+            f"expected a live membership of group `{identity.group_id}`, found generation "
+            f"{identity.generation} and member id `{identity.member_id}`"
+        )
+    return identity
+
+
+def _key_and_fetch(
+    partition: OwnedPartition, records: Sequence[LogRecord]
+) -> tuple[Keyed, Mapping[bytes, bytes]]:
+    """Step 3, first part: decode and key, then one multi-get for the whole batch."""
+    adopted, store = _ready(partition)
+    keyed = key_records(records, place=adopted.place, control=adopted.standing.control)
+    try:
+        found = store.get_many(keyed.state_keys)
+    except StoreDamaged as damage:
+        partition.damage = str(damage)
+        raise
+    taken = {
+        key: value
+        for key, value in zip(keyed.state_keys, found, strict=True)
+        if value is not None
+    }
+    return keyed, taken
+
+
+def _decide(
+    partition: OwnedPartition,
+    keyed: Keyed,
+    taken: Mapping[bytes, bytes],
+    settings: GateSettings,
+    ports: Ports,
+) -> Provisional:
+    """Steps 3 and 4: judge, seal, sign one checkpoint, build every record."""
+    adopted, _ = _ready(partition)
+    place, standing, log = adopted.place, adopted.standing, adopted.place.origin
+    judged = judge(keyed, taken, place=place, standing=standing)
+    sealed = seal(judged, place=place, standing=standing, runtime=settings.runtime_line)
+    _assert_one_root(adopted, sealed)
+    public, signature = ports.signer.public_key(), ports.signer.sign(sealed.body)
+    key_id = note_key_id(log, public)
+    changes = [StateChange(*change) for change in judged.changes]
+    fingerprint = add_to_fingerprint(
+        adopted.fingerprint, settings.keys, ((c.key, c.value) for c in changes)
+    )
+    control_sha256 = sealed.standing.control.sha256()
+    next_offset = judged.leaves[-1].input.offset + 1
+    target = encode_target(
+        _target(partition, sealed, fingerprint, control_sha256), settings.keys, log
+    )
+    lineage = lineage_value(
+        sealed,
+        place=place,
+        note=signed_note(sealed.body, log, key_id, signature),
+        target=target,
+        first_offset=adopted.next_offset,
+        next_offset=next_offset,
+    )
+    number, topics = partition.number, settings.topics
+    named = topics._asdict()
+    outputs = [
+        OutputRecord(named[item.topic], number, item.key, item.value, item.headers)
+        for item in decision_records(sealed, place=place, note_signature=key_id + signature)
+    ]
+    outputs += [OutputRecord(topics.changelog, number, c.key, c.value) for c in changes]
+    outputs.append(OutputRecord(topics.lineage, number, log.encode(), lineage))
+    return Provisional(
+        partition=partition,
+        sealed=sealed,
+        outputs=outputs,
+        changes=changes,
+        commit=OffsetCommit(number, next_offset, target),
+        fingerprint=fingerprint,
+        control_sha256=control_sha256,
+    )
+
+
+def _ready(partition: OwnedPartition) -> tuple[Adopted, PartitionStore]:
+    assert partition.adopted is not None, "only ready partitions are decided"
+    assert partition.store is not None, "a ready partition has its store open"
+    return partition.adopted, partition.store
+
+
+def _assert_one_root(adopted: Adopted, sealed: Sealed) -> None:
+    """INVARIANT (no fork): a process never signs two roots of one size."""
+    size, root = sealed.appended.frontier.size, sealed.appended.root
+    known = adopted.signed_roots.setdefault(size, root)
+    assert known == root, f"refusing to sign a second root of size {size}"
+
+
+def _target(
+    partition: OwnedPartition, sealed: Sealed, fingerprint: int, control_sha256: bytes
+) -> RecoveryTarget:
+    standing, identity = sealed.standing, partition.identity
+    assert identity is not None
+    return RecoveryTarget(
+        requests_topic_id=identity.requests_topic_id,
+        changelog_topic_id=identity.changelog_topic_id,
+        sequence=standing.sequence,
+        fingerprint=fingerprint,
+        tree_size=standing.frontier.size,
+        root=sealed.appended.root,
+        prev_input_offset=standing.prev_input_offset,
+        control_sha256=control_sha256,
+        last_approved=standing.last_approved,
+        last_denied=standing.last_denied,
+        last_quarantine=standing.last_quarantine,
+    )
+
+
+def _check_ends(numbers: Sequence[int], settings: GateSettings, ports: Ports) -> None:
+    """Step 5: nothing of an older transaction may be undecided where we are about to write."""
+    outputs = [TopicPartition(t, n) for n in numbers for t in settings.topics.outputs]
+    for where, ends in ports.reader.ends(outputs).items():
+        if ends.last_stable != ends.high_watermark:
+            raise Pinned(
+                f"topic `{where.topic}` partition {where.partition}: last stable offset "
+                f"{ends.last_stable} is below the high watermark {ends.high_watermark}"
+            )
+    everybody = range(_partition_count(numbers, settings, ports))
+    ports.reader.committed(settings.gate, settings.topics.requests, list(everybody))
+
+
+def _partition_count(numbers: Sequence[int], settings: GateSettings, ports: Ports) -> int:
+    requests = ports.reader.topic(settings.topics.requests)
+    if requests is None:
+        raise PartitionStopped("topic_changed", numbers[0], "the requests topic is gone")
+    return requests.partition_count
+
+
+def _apply_and_adopt(item: Provisional) -> None:
+    """Steps 9 and 10. A crash between the commit and here is harmless: restore replays."""
+    adopted, store = _ready(item.partition)
+    standing = item.sealed.standing
+    assert item.partition.identity is not None
+    store.apply(
+        item.changes,
+        AppliedPosition(
+            sequence=standing.sequence,
+            fingerprint=item.fingerprint,
+            replay_from=adopted.replay_from,
+            next_offset=item.commit.next_offset,
+            tree_size=standing.frontier.size,
+            frontier=frontier_bytes(standing.frontier),
+            control_sha256=item.control_sha256,
+        ),
+        item.partition.identity,
+    )
+    item.partition.adopted = replace(
+        adopted,
+        standing=standing,
+        fingerprint=item.fingerprint,
+        next_offset=item.commit.next_offset,
+        signed_roots={},
+    )
+
+
+def _report(provisional: Sequence[Provisional], ports: Ports, elapsed_ms: int) -> None:
+    reasons: Counter[str] = Counter()
+    records = 0
+    for item in provisional:
+        judged = item.sealed.judged
+        records += len(judged.leaves)
+        for leaf in judged.leaves:
+            code = Code.APPROVED if leaf.admission is None else leaf.admission.reasons[0].code
+            reasons["control" if leaf.admission is None else code.name.lower()] += 1
+            if leaf.admission is None:
+                ports.telemetry.emit(
+                    EventKind.CONTROL_ACCEPTED,
+                    partition=item.partition.number,
+                    input_offset=leaf.input.offset,
+                )
+        for refusal in judged.refusals:
+            ports.telemetry.emit(
+                EventKind.CONTROL_REFUSED,
+                partition=item.partition.number,
+                field=refusal.field,
+                text=refusal.text,
+            )
+    ports.telemetry.emit(
+        EventKind.TRANSACTION_COMMITTED,
+        partitions=len(provisional),
+        records=records,
+        reasons=dict(sorted(reasons.items())),
+        elapsed_ms=elapsed_ms,
+    )
