@@ -82,7 +82,9 @@ def _read_entries(reader: Reader) -> tuple[LineageEntry, ...]:
 
 def encode_lineage_record(record: LineageRecord) -> bytes:
     """Return the lineage record's bytes."""
-    entries = [encoder.long(entry.index) + encoder.bytes_(entry.entry) for entry in record.entries]
+    entries = [
+        encoder.long(entry.leaf_index) + encoder.bytes_(entry.entry) for entry in record.entries
+    ]
     return b"".join(
         (
             _LINEAGE_HEADER,

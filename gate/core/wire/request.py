@@ -6,7 +6,6 @@ judged by the caller, before.
 """
 
 import re
-from operator import lt
 
 from gate.core import limits
 from gate.core.reasons import Code, Phase, Reason
@@ -159,44 +158,51 @@ def check_request(request: ActionRequest, audience: str) -> tuple[Reason, ...]:
     `design/bad-input.md` §1, step 1: `invalid_field`, `wrong_audience`. `audience` is this gate's
     own. String values are not looked at: a policy bounds them.
     """
-    names = [name for name, _ in request.parameters]
-    joined = "".join(
-        (request.request_id, request.actor, request.resource, request.correlation_id, *names)
+    stated, request_id, actor, action, resource, parameters, _, _, _, correlation_id, _, _, _ = (
+        request
     )
+    texts = [request_id, actor, resource, correlation_id]
+    last = ""
+    for name, _ in parameters:
+        if name <= last:
+            return _findings(request, audience)
+        last = name
+        texts.append(name)
+    joined = "".join(texts)
     if (
-        request.audience == audience
-        and _ACTION.fullmatch(request.action)
-        and request.request_id
-        and request.actor
-        and request.resource
+        stated == audience
+        and request_id
+        and actor
+        and resource
+        and _ACTION.fullmatch(action)
         and joined.isascii()
         and joined.isprintable()
-        and all(names)
-        and all(map(lt, names, names[1:]))
     ):
         return ()
-    return tuple(_findings(request, audience, names))
+    return _findings(request, audience)
 
 
-def _findings(request: ActionRequest, audience: str, names: list[str]) -> list[Reason]:
+def _findings(request: ActionRequest, audience: str) -> tuple[Reason, ...]:
     invalid = [
-        ("audience", not _is_clean(request.audience)),
         ("request_id", not _is_identifier(request.request_id)),
         ("actor", not _is_identifier(request.actor)),
         ("action", _ACTION.fullmatch(request.action) is None),
         ("resource", not _is_identifier(request.resource)),
     ]
-    for number, name in enumerate(names):
-        ascends = number == 0 or names[number - 1] < name
-        invalid.append((f"parameters[{number}].name", not (_is_identifier(name) and ascends)))
+    last = ""
+    for number, (name, _) in enumerate(request.parameters):
+        invalid.append((f"parameters[{number}].name", name <= last or not _is_clean(name)))
+        last = name
     invalid.append(("correlation_id", not _is_clean(request.correlation_id)))
-    findings = [
+    findings = []
+    if not _is_clean(request.audience):
+        findings.append(Reason(Code.INVALID_FIELD, Phase.DECODE, field="audience"))
+    if request.audience != audience:
+        findings.append(Reason(Code.WRONG_AUDIENCE, Phase.DECODE, field="audience"))
+    findings += [
         Reason(Code.INVALID_FIELD, Phase.DECODE, field=field) for field, is_bad in invalid if is_bad
     ]
-    if request.audience != audience:
-        wrong = Reason(Code.WRONG_AUDIENCE, Phase.DECODE, field="audience")
-        findings.insert(1 if invalid[0][1] else 0, wrong)
-    return findings
+    return tuple(findings)
 
 
 def _is_clean(text: str) -> bool:
