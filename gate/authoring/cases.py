@@ -164,11 +164,8 @@ def read_cases(data: bytes, file: str, policy: Policy) -> Cases:
     read = read_shape(root, TESTS, lines)
     reader = _Reader(read=read, policy=policy)
     reader.head()
-    cases = [reader.case(at) for at in range(len(cast("list[Any]", read.value["tests"])))]
-    properties = [
-        reader.property(at)
-        for at in range(len(cast("list[Any]", read.value.get("properties", []))))
-    ]
+    cases = [reader.case(at) for at in range(len(read.value["tests"]))]
+    properties = [reader.property(at) for at in range(len(read.value.get("properties", [])))]
     if reader.faults:
         raise SourceInvalid(reader.faults)
     return Cases(

@@ -8,8 +8,9 @@ whole number, a closed set of members); what members mean together is judged by 
 import difflib
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from typing import Any
 
-from gate.authoring.faults import Lines, SourceInvalid
+from gate.authoring.faults import Fault, Lines, SourceInvalid
 from gate.authoring.quantities import INT64_MAX, INT64_MIN, duration_ms, is_date, moment_ms, whole
 from gate.authoring.yaml_source import Mapping, Node, Place, Scalar, Sequence
 from gate.core.wire.text import escaped
@@ -148,7 +149,7 @@ class Read:
     `names` has the places of names that authors chose, under the path of the value they name.
     """
 
-    value: dict[str, object]
+    value: dict[str, Any]
     nodes: MappingOf[Path, Node]
     names: MappingOf[Path, Scalar]
     lines: Lines
@@ -186,7 +187,7 @@ class _Reader:
     """Collects faults and places while it walks; a faulty part reads as `None`."""
 
     lines: Lines
-    faults: list = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     nodes: dict[Path, Node] = field(default_factory=dict)
     names: dict[Path, Scalar] = field(default_factory=dict)
 

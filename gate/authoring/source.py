@@ -11,7 +11,7 @@ the members mean together is judged there; `Source.fault` brings its findings ba
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from gate.authoring.faults import Fault, SourceInvalid
 from gate.authoring.shape import (
@@ -36,6 +36,7 @@ from gate.authoring.shape import (
 from gate.authoring.yaml_source import Scalar, read_yaml
 from gate.core.limits import ENGINE
 from gate.core.policy import names
+from gate.core.policy.declaration_reader import CONSTRAINT_TYPES, INPUT_TYPES, RESOURCE_TYPES
 from gate.core.policy.issues import Issue
 
 FORMAT = "gate-policy/1"
@@ -89,17 +90,19 @@ _DEFAULTS: dict[str, Kind] = {
 _TYPE = Member(kind=Choice(words=tuple(_TYPES)), doc="the type of the value")
 
 
-def _declaration(more: dict[str, Member], *, has_default: bool) -> Tagged:
+def _declaration(types: tuple[str, ...], more: dict[str, Member], *, has_default: bool) -> Tagged:
     records = {}
-    for word, members in _TYPES.items():
+    for word in types:
+        members = _TYPES[word]
         default = Member(kind=_DEFAULTS[word], doc="the value if none is given", is_required=False)
         optional = {"default": default} if has_default else {}
         records[word] = Record(members={"type": _TYPE, **members, **optional, **more})
     return Tagged(tag="type", records=records)
 
 
-PARAMETER = _declaration({}, has_default=True)
+PARAMETER = _declaration(INPUT_TYPES, {}, has_default=True)
 SIGNAL = _declaration(
+    INPUT_TYPES,
     {
         "issuers": Member(
             kind=ListOf(item=Text(), items_min=1, items_max=names.ISSUERS_MAX),
@@ -113,6 +116,7 @@ SIGNAL = _declaration(
     has_default=True,
 )
 CONSTRAINT = _declaration(
+    CONSTRAINT_TYPES,
     {"expr": Member(kind=_EXPRESSION, doc="the expression that gives the value")},
     has_default=False,
 )
@@ -194,7 +198,7 @@ POLICY = Record(
         "resource": Member(
             kind=TextOr(
                 text=Text(doc="a template such as `loan/{request.loan_id}`"),
-                other=_declaration({}, has_default=False),
+                other=_declaration(RESOURCE_TYPES, {}, has_default=False),
             ),
             doc="a template such as `loan/{request.loan_id}`, or a type",
         ),
@@ -248,6 +252,8 @@ class Source:
     def fault(self, issue: Issue) -> Fault:
         """Return one finding at its line and column in the file."""
         path = source_path(issue.path, self.draft)
+        if path[:1] == ("governs",) and len(path) > 1:
+            path = ("governs", self._governs_at(int(path[1])))
         while path not in self.read.nodes:
             path = path[:-1]
         node = self.read.nodes[path]
@@ -257,6 +263,11 @@ class Source:
         elif not isinstance(node, Scalar) and path in self.read.names:
             place = self.read.names[path].place
         return self.read.lines.fault(place.line, place.column, issue.message, issue.hint)
+
+    def _governs_at(self, at: int) -> int:
+        """Return where an action of the sorted list stands in the file; a double: the last."""
+        written = cast("list[str]", self.read.value["governs"])
+        return max(i for i, action in enumerate(written) if action == self.draft["governs"][at])
 
 
 def read_source(data: bytes, file: str, *, domain: str) -> Source:
@@ -278,8 +289,6 @@ def source_path(path: Path, draft: dict[str, Any]) -> Path:
             path = ("constraints", draft["constraints"]["values"][at]["name"], *rest)
         case ("resource", _, *rest):
             path = ("resource", *rest)
-        case ("governs", int(at), *_) if at < len(draft["governs"]):
-            path = ("governs",)
     return tuple(step.removesuffix("_ms") if isinstance(step, str) else step for step in path)
 
 

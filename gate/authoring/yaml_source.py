@@ -147,7 +147,7 @@ def _refuse_tokens(text: str, lines: Lines) -> None:
     loader = yaml.BaseLoader(text)
     try:
         while loader.check_token():
-            token = loader.get_token()
+            token: yaml.Token = loader.get_token()  # type: ignore[no-untyped-call]
             message, hint = _forbidden(token)
             if message:
                 mark = token.start_mark
@@ -214,7 +214,8 @@ class _Composer:
             raise SourceInvalid([*self._faults, fault]) from error
 
     def _next(self) -> yaml.Event:
-        return self._loader.get_event()
+        event: yaml.Event = self._loader.get_event()  # type: ignore[no-untyped-call]
+        return event
 
     def _document(self) -> Node:
         self._next()  # StreamStart
@@ -280,6 +281,8 @@ class _Composer:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+        assert event.start_mark is not None
+        assert event.end_mark is not None
         raw = self._text[event.start_mark.index : event.end_mark.index]
         text = _joined(event.value) if event.style == '"' else event.value
         if column := _first_unseen(text):
@@ -289,6 +292,7 @@ class _Composer:
 
 
 def _place(event: yaml.Event) -> Place:
+    assert event.start_mark is not None
     return Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
 

@@ -119,9 +119,7 @@ def prepare(
     finding = _policy_in_force(policy, setting.trust, append_time_ms)
     if policy is None or finding is not None:
         assert finding is not None
-        return Prepared(
-            request, policy, _NO_INPUTS, (), b"", b"", (Reason(finding, Phase.POLICY),)
-        )
+        return Prepared(request, policy, _NO_INPUTS, (), b"", b"", (Reason(finding, Phase.POLICY),))
     check = policy.check_ask(request)
     if check.reasons:
         return Prepared(request, policy, check.inputs, check.evaluated, b"", b"", check.reasons)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gate.core.control.state import ControlState, begin, initial_parts
-from gate.core.lineage import Standing
 from gate.core.limits import ENGINE, LIMITS
+from gate.core.lineage import Standing
 from gate.core.proof.checkpoint import checkpoint_body, note_key_id, origin, signed_note
 from gate.core.proof.merkle import Frontier, append, frontier_bytes, leaf_hash
 from gate.core.state import LineageKeys, RecoveryTarget, add_to_fingerprint, encode_target

@@ -153,7 +153,9 @@ def _judge(
     for declaration, value in trusted:
         findings += [
             (declaration.name, code)
-            for code in _claims(declaration, value, statement, policy, domain, inputs, append_time_ms)
+            for code in _claims(
+                declaration, value, statement, policy, domain, inputs, append_time_ms
+            )
         ]
     return findings, False
 

@@ -235,9 +235,9 @@ class DecisionRecord(NamedTuple):
 
 
 class LineageEntry(NamedTuple):
-    """A leaf that is not a decision."""
+    """A leaf that is not a decision; `index` in the schema."""
 
-    index: int
+    leaf_index: int
     entry: bytes
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from gate.core.control.restore import ControlStateDamaged, restore
 from gate.core.control.state import ControlState
 from gate.core.genesis import genesis_origin
-from gate.core.lineage import Place, Standing
 from gate.core.limits import ENGINE, LIMITS
+from gate.core.lineage import Place, Standing
 from gate.core.policy.issues import AstDiffers, EngineUnavailable
 from gate.core.proof.checkpoint import CheckpointInvalid, Note, note_key_id, read_note
 from gate.core.proof.merkle import Frontier, read_frontier, root
@@ -39,13 +39,10 @@ from gate.runtime.settings import GateSettings, Ports
 
 def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> bool:
     """Take one bounded step; return whether the partition is ready now."""
-    if partition.phase is not Phase.REPLAYING:
+    recovery = partition.recovery
+    if recovery is None:
         recovery = find_recovery(partition, settings, ports)
         _open_store(partition, recovery.identity, ports)
-    else:
-        recovery = partition.recovery
-    assert recovery is not None
-    assert partition.store is not None
     try:
         return _catch_up(partition, recovery, settings, ports)
     except StoreDamaged as damage:
@@ -53,9 +50,7 @@ def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> 
         return False
 
 
-def find_recovery(
-    partition: OwnedPartition, settings: GateSettings, ports: Ports
-) -> Recovery:
+def find_recovery(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> Recovery:
     """Steps a, c, d and d2: what the topics say, and that they agree with one another."""
     number, topics = partition.number, settings.topics
     identity = store_identity(number, settings, ports)

@@ -13,7 +13,6 @@ from gate.core.topics import Topics, init_transactional_id
 from gate.core.trust import KeyRefusal, TrustRoot
 from gate.errors import ConfigInvalid
 from gate.ports import (
-    Admin,
     Clock,
     LogReader,
     OffsetCommit,

@@ -19,9 +19,7 @@ from gate.ports import LogReader, LogRecord, TopicPartition
 LEAF_INDEX_HEADER = "leaf-index"
 
 
-def check_outputs(
-    number: int, target: RecoveryTarget, topics: Topics, reader: LogReader
-) -> None:
+def check_outputs(number: int, target: RecoveryTarget, topics: Topics, reader: LogReader) -> None:
     """Compare each output's last committed record with the target.
 
     A topic that retention has emptied can not be compared and passes. Raises `PartitionStopped`

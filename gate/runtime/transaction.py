@@ -9,18 +9,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gate.core.lineage import (
-    Keyed,
-    Sealed,
-    decision_records,
-    judge,
-    key_records,
-    lineage_value,
-    seal,
-)
+from gate.core.lineage import Keyed, judge, key_records
 from gate.core.proof.checkpoint import note_key_id, signed_note
 from gate.core.proof.merkle import frontier_bytes
 from gate.core.reasons import Code
+from gate.core.sealing import Sealed, decision_records, lineage_value, seal
 from gate.core.state import RecoveryTarget, add_to_fingerprint, encode_target
 from gate.errors import Fenced, PartitionStopped, Pinned, StoreDamaged
 from gate.ports import (
@@ -108,9 +101,7 @@ def _key_and_fetch(
         partition.damage = str(damage)
         raise
     taken = {
-        key: value
-        for key, value in zip(keyed.state_keys, found, strict=True)
-        if value is not None
+        key: value for key, value in zip(keyed.state_keys, found, strict=True) if value is not None
     }
     return keyed, taken
 

@@ -88,8 +88,9 @@ def judge_control(
 def _judge_trust_root(envelope: bytes, state: ControlState) -> Accepted:
     digest = hashlib.sha256(envelope).digest()
     current = state.trust_root
+    parts: tuple[tuple[bytes, bytes], ...] = ()
     if digest == state.root_envelope_sha256:
-        root, parts = current, ()
+        root = current
     else:
         try:
             root = verify_next(current, envelope)
@@ -130,9 +131,7 @@ def _judge_activation(envelope_bytes: bytes, append_time_ms: int, state: Control
     return _enforced(activation, envelope, envelope_sha256, root_agreed, state)
 
 
-def _repeated(
-    activation: Activation, envelope: dsse.Envelope, state: ControlState
-) -> Accepted:
+def _repeated(activation: Activation, envelope: dsse.Envelope, state: ControlState) -> Accepted:
     """Accept the byte-identical activation in force again: a leaf, no change."""
     version = ""
     if activation.bundle is not None:
@@ -253,7 +252,9 @@ def _enforced(
     if bundle.domain != state.genesis.domain:
         raise _Refusal("domain", f"expected `{state.genesis.domain}`, got `{bundle.domain}`")
     if (bundle.policy, bundle.sequence) != (activation.policy, activation.sequence):
-        raise _Refusal("sequence", "the activation names another policy or sequence than its bundle")
+        raise _Refusal(
+            "sequence", "the activation names another policy or sequence than its bundle"
+        )
     if history is not None and bundle.previous != history.digest.hex():
         raise _Refusal("previous", "the bundle's `previous` is not the bundle last in force")
     for other in state.in_force.values():

@@ -89,9 +89,9 @@ def begin(genesis: Genesis, root: TrustRoot, root_envelope: bytes) -> ControlSta
     )
 
 
-def initial_parts(genesis: Genesis, root: TrustRoot, root_envelope: bytes) -> tuple[
-    tuple[bytes, bytes], ...
-]:
+def initial_parts(
+    genesis: Genesis, root: TrustRoot, root_envelope: bytes
+) -> tuple[tuple[bytes, bytes], ...]:
     """Return the changelog parts that `init-lineage` writes for `begin`."""
     return (
         (b"genesis", encode_genesis(genesis)),

@@ -87,10 +87,10 @@ def _read(document: object, *, is_draft: bool) -> Bundle:
     issues: list[Issue] = []
     root = Members(document, (), issues)
     root.choice("format", (FORMAT,))
-    valid, window, key = root.object("valid"), root.object("window"), root.object("key")
+    valid, window, key = root.child("valid"), root.child("window"), root.child("key")
     parameters, signals = _inputs(root)
-    template, resource_input = _resource(root.object("resource"))
-    constraints = root.object("constraints")
+    template, resource_input = _resource(root.child("resource"))
+    constraints = root.child("constraints")
     bundle = Bundle(
         domain=root.text("domain", names.DOMAIN),
         policy=root.text("policy", names.RULE_ID),
@@ -141,7 +141,7 @@ def _governs(root: Members) -> tuple[str, ...]:
 def _resource(members: Members) -> tuple[str, StringType | EnumType | None]:
     template, kind = "", None
     if members.has("input"):
-        declared = members.object("input")
+        declared = members.child("input")
         read = read_type(declared, RESOURCE_TYPES)
         declared.done()
         kind = read if isinstance(read, StringType | EnumType) else None
@@ -157,7 +157,7 @@ def _inputs(root: Members) -> tuple[tuple[Parameter, ...], tuple[Signal, ...]]:
     parameters: list[Parameter] = []
     signals: list[Signal] = []
     previous = ""
-    for members in root.objects("inputs", least=0, most=2 * names.INPUTS_MAX):
+    for members in root.children("inputs", least=0, most=2 * names.INPUTS_MAX):
         full_name = members.text("name")
         kind, _, name = full_name.partition(".")
         _judge_name(members, name)
@@ -213,7 +213,7 @@ def _expression(members: Members) -> str:
 def _variables(root: Members, *, is_draft: bool) -> tuple[Variable, ...]:
     seen: set[str] = set()
     variables = []
-    for members in root.objects("variables", least=0, most=names.VARIABLES_MAX):
+    for members in root.children("variables", least=0, most=names.VARIABLES_MAX):
         name = _named(members, seen)
         ast = _ast(members, is_draft=is_draft)
         variables.append(Variable(name=name, expr=_expression(members), ast=ast))
@@ -224,7 +224,7 @@ def _variables(root: Members, *, is_draft: bool) -> tuple[Variable, ...]:
 def _constraints(root: Members, *, is_draft: bool) -> tuple[Constraint, ...]:
     seen: set[str] = set()
     constraints: list[Constraint] = []
-    for members in root.objects("values", least=0, most=names.CONSTRAINTS_MAX):
+    for members in root.children("values", least=0, most=names.CONSTRAINTS_MAX):
         name = _named(members, seen)
         if constraints and name < constraints[-1].name:
             members.fault(("name",), "expected ascending names", "sort them")
@@ -239,7 +239,7 @@ def _constraints(root: Members, *, is_draft: bool) -> tuple[Constraint, ...]:
 def _rules(root: Members, *, is_draft: bool) -> tuple[Rule, ...]:
     seen: set[str] = set()
     rules = []
-    for members in root.objects("rules", least=1, most=names.RULES_MAX):
+    for members in root.children("rules", least=1, most=names.RULES_MAX):
         rule = _rule(members, is_draft=is_draft)
         if rule.id in seen:
             members.fault(("id",), f"{jcs.quoted(rule.id)} stands twice", "give each its own id")
@@ -257,7 +257,7 @@ def _rule(members: Members, *, is_draft: bool) -> Rule:
         if members.has("remedy"):
             remedy = members.text("remedy", most=names.MESSAGE_BYTES_MAX)
     if effect == "require_approval":
-        demand = members.object("approval")
+        demand = members.child("approval")
         approval = ApprovalDemand(
             role=demand.text("role", names.RULE_ID),
             count=demand.count("count", 1, names.APPROVERS_MAX),

@@ -10,7 +10,7 @@ time only; at run time they are dropped, because they may change with its versio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, NoReturn, TypeGuard
+from typing import Final, NamedTuple, NoReturn, cast
 
 from cel_expr_python import cel
 
@@ -36,11 +36,6 @@ class EvaluationError:
 
 
 ERROR: Final = EvaluationError()
-
-
-def is_error(result: object) -> TypeGuard[EvaluationError]:
-    """Say whether an evaluation went wrong."""
-    return result is ERROR
 
 
 class CompileFault(NamedTuple):
@@ -114,7 +109,7 @@ class Expression:
             return ERROR
         if type(result) is list and any(type(item) is not str for item in result):
             return ERROR
-        return result  # type: ignore[no-any-return]
+        return cast(Result, result)
 
 
 class Sequenced:

@@ -41,7 +41,7 @@ class Members:
             return False
         return name in self._members
 
-    def object(self, name: str) -> "Members":
+    def child(self, name: str) -> "Members":
         """Return a mandatory member that is an object."""
         return Members(self._take(name, dict, {}), (*self.path, name), self._issues)
 
@@ -53,7 +53,7 @@ class Members:
             self.fault((name,), f"expected {least} to {most} items, got {len(value)}")
         return value[:most]
 
-    def objects(self, name: str, *, least: int, most: int) -> "list[Members]":
+    def children(self, name: str, *, least: int, most: int) -> "list[Members]":
         """Return a mandatory array of objects."""
         items = self.array(name, least=least, most=most)
         return [

@@ -190,7 +190,7 @@ def _walk(
         case Macro():
             _judge_macro(node, scope, found)
             _walk(node.domain, declared, scope, found)
-            hexadecimal = _may_be_hex(node.domain, declared)
+            hexadecimal = may_be_hex(node.domain, declared)
             inner = {**declared, node.variable: Declared("string", 0, hexadecimal)}
             _walk(node.body, inner, scope | {node.variable}, found)
             return
@@ -238,7 +238,7 @@ def _judge_call(node: Call, declared: Mapping[str, Declared], found: list[Findin
                 node.offset,
             )
         )
-    hexadecimal = [_may_be_hex(argument, declared) for argument in node.args]
+    hexadecimal = [may_be_hex(argument, declared) for argument in node.args]
     if not any(hexadecimal):
         return
     if node.function not in _HEX_USES:
@@ -279,17 +279,18 @@ def _is_literal(node: Node) -> bool:
     )
 
 
-def _may_be_hex(node: Node, declared: Mapping[str, Declared]) -> bool:
+def may_be_hex(node: Node, declared: Mapping[str, Declared]) -> bool:
+    """Say whether the tree's value may be bytes, which expressions see as hexadecimal."""
     match node:
         case Name():
             known = declared.get(node.name)
             return known is not None and known.is_bytes
         case ListOf():
-            return any(_may_be_hex(item, declared) for item in node.items)
+            return any(may_be_hex(item, declared) for item in node.items)
         case Call(function="_?_:_"):
-            return any(_may_be_hex(item, declared) for item in node.args[1:])
+            return any(may_be_hex(item, declared) for item in node.args[1:])
         case Call(function="_[_]"):
-            return _may_be_hex(node.args[0], declared)
+            return may_be_hex(node.args[0], declared)
         case _:
             return False
 

@@ -12,6 +12,7 @@ What of the language may be used is `profile`'s affair.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -76,11 +77,14 @@ class ListOf:
     offset: int = field(default=-1, compare=False)
 
 
+MacroKind = Literal["all", "exists", "exists_one"]
+
+
 @dataclass(frozen=True, slots=True)
 class Macro:
     """`domain.kind(variable, body)`."""
 
-    kind: Literal["all", "exists", "exists_one"]
+    kind: MacroKind
     variable: str
     domain: "Node"
     body: "Node"
@@ -275,7 +279,7 @@ def _shape_exists_one(body: Node) -> tuple[Node, Node, Node, Node]:
     )
 
 
-_MACROS: Final = {
+_MACROS: Final[dict[MacroKind, Callable[[Node], tuple[Node, Node, Node, Node]]]] = {
     "all": _shape_all,
     "exists": _shape_exists,
     "exists_one": _shape_exists_one,

@@ -26,7 +26,7 @@ import re
 from typing import NamedTuple
 
 from gate.core import dsse, jcs
-from gate.core.limits import CONTROL_BYTES_MAX, ENTRY_BYTES_MAX, KEY_BYTES_MAX
+from gate.core.limits import CONTROL_BYTES_MAX, ENTRY_BYTES_MAX
 from gate.core.proof.checkpoint import CheckpointInvalid, read_hash
 from gate.core.proof.merkle import HASH_BYTES, PATH_HASHES_MAX, SIZE_MAX
 
@@ -188,17 +188,17 @@ def _later(value: object) -> tuple[Later, ...]:
 def _input(value: object) -> InputRecord:
     found = jcs.members(value, "input", frozenset({"key", "value"}))
     return InputRecord(
-        _bytes(found["key"], "input.key", KEY_BYTES_MAX),
-        _bytes(found["value"], "input.value", CONTROL_BYTES_MAX),
+        _bytes(found["key"], "input.key"),
+        _bytes(found["value"], "input.value"),
     )
 
 
-def _bytes(value: object, path: str, bytes_max: int) -> bytes | None:
+def _bytes(value: object, path: str) -> bytes | None:
     if value is None:
         return None
     data = jcs.decode_base64(_text(value, path))
-    if len(data) > bytes_max:
-        raise EvidenceInvalid(f"`{path}`: expected at most {bytes_max} bytes, got {len(data)}")
+    if len(data) > CONTROL_BYTES_MAX:
+        raise EvidenceInvalid(f"`{path}`: expected at most {CONTROL_BYTES_MAX} bytes")
     return data
 
 

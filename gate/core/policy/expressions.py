@@ -1,0 +1,329 @@
+"""Reading and judging every expression of a bundle.
+
+`read_expressions` compiles each as written and decodes its tree; `judge_expressions` says what the
+trees do that a policy must not. Variables may use those before them. How the trees are then run is
+`program`'s affair.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from gate.core.jcs import quoted
+from gate.core.policy import profile, template
+from gate.core.policy.declaration import (
+    BoolType,
+    BytesType,
+    DeclaredType,
+    IntType,
+    ListType,
+    TimestampType,
+)
+from gate.core.policy.engine import ERROR, CompileFailed, Environment
+from gate.core.policy.issues import BundleInvalid, Issue, Path
+from gate.core.policy.model import Bundle
+from gate.core.policy.profile import Declared
+from gate.core.policy.tree import Call, Const, Name, Node, TreeInvalid, children, decode
+from gate.core.policy.unparse import substitute, unparse
+
+CONFIG: Final = profile.config()
+_SHOWN_TYPES: Final = frozenset({"bool", "int", "string"})
+
+
+class Read(NamedTuple):
+    """One expression: its place, its text, its tree as written, and with variables replaced."""
+
+    path: Path
+    text: str
+    tree: Node
+    expanded: Node
+
+
+class Expressions(NamedTuple):
+    """All expressions of a bundle, each list in its order; `types` of the declared names."""
+
+    variables: tuple[Read, ...]
+    rules: tuple[Read, ...]
+    constraints: tuple[Read, ...]
+    types: Mapping[str, str]
+
+
+def engine_type(kind: DeclaredType) -> str:
+    """Return the type under which expressions see a declared value."""
+    match kind:
+        case IntType():
+            return "int"
+        case BoolType():
+            return "bool"
+        case TimestampType():
+            return "timestamp"
+        case ListType():
+            return "list(string)"
+        case _:
+            return "string"
+
+
+def declared_names(bundle: Bundle) -> dict[str, Declared]:
+    """Return every name that an expression may use, variables aside."""
+    declared = {
+        "actor": Declared("string"),
+        "action": Declared("string"),
+        "resource": Declared("string"),
+        "now": Declared("timestamp"),
+    }
+    for prefix, inputs in (("request", bundle.parameters), ("signal", bundle.signals)):
+        for item in inputs:
+            items_max = item.type.max_items if isinstance(item.type, ListType) else 0
+            declared[f"{prefix}.{item.name}"] = Declared(
+                engine_type(item.type), items_max, isinstance(item.type, BytesType)
+            )
+    return declared
+
+
+def read_expressions(bundle: Bundle) -> Expressions:
+    """Compile and decode every expression.
+
+    Raises `BundleInvalid` with every complaint of the compiler.
+    """
+    types = {name: known.type for name, known in declared_names(bundle).items()}
+    issues: list[Issue] = []
+    trees: dict[str, Node] = {}
+    failed: list[str] = []
+    variables: list[Read] = []
+    for index, variable in enumerate(bundle.variables):
+        name = f"variables.{variable.name}"
+        environment = Environment(CONFIG, types)
+        read = _read(
+            environment, ("variables", index, "expr"), variable.expr, trees, failed, issues
+        )
+        kind = _value_type(read, issues)
+        if read is None or kind is None:
+            failed.append(name)
+            continue
+        variables.append(read)
+        trees[name] = read.expanded
+        types[name] = kind
+    environment = Environment(CONFIG, types)
+    rules = [
+        _read(environment, ("rules", index, "expr"), rule.expr, trees, failed, issues)
+        for index, rule in enumerate(bundle.rules)
+    ]
+    constraints = [
+        _read(
+            environment,
+            ("constraints", "values", index, "expr"),
+            constraint.expr,
+            trees,
+            failed,
+            issues,
+        )
+        for index, constraint in enumerate(bundle.constraints)
+    ]
+    if issues:
+        raise BundleInvalid(tuple(issues))
+    return Expressions(tuple(variables), _all(rules), _all(constraints), types)
+
+
+def judge_expressions(bundle: Bundle, expressions: Expressions) -> tuple[Issue, ...]:
+    """Return every fault of the trees: profile, types, cost, and what rules must or may not read."""
+    declared = declared_names(bundle)
+    issues: list[Issue] = []
+    for variable, read in zip(bundle.variables, expressions.variables, strict=True):
+        issues += _findings(read, declared)
+        name = f"variables.{variable.name}"
+        declared[name] = Declared(
+            expressions.types[name],
+            profile.items_max(read.expanded, declared),
+            profile.may_be_hex(read.expanded, declared),
+        )
+    for read in expressions.rules:
+        issues += _findings(read, declared)
+        issues += _wrong_type(read, "bool")
+    for constraint, read in zip(bundle.constraints, expressions.constraints, strict=True):
+        issues += _findings(read, declared)
+        issues += _wrong_type(read, engine_type(constraint.type))
+    issues += _literals(expressions)
+    issues += _reads(bundle, expressions)
+    issues += _shown(bundle, expressions.types)
+    return tuple(issues) or tuple(_cost(expressions, declared))
+
+
+def every(expressions: Expressions) -> tuple[Read, ...]:
+    """Return variables, rules and constraints, in this order."""
+    return expressions.variables + expressions.rules + expressions.constraints
+
+
+def names_in(tree: Node) -> frozenset[str]:
+    """Return every name in a tree, macro variables too."""
+    own = frozenset({tree.name}) if isinstance(tree, Name) else frozenset()
+    return own.union(*map(names_in, children(tree)))
+
+
+def place_of(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column, from 1, of a code point of an expression; zeros when unknown."""
+    if offset < 0:
+        return 0, 0
+    before = text[:offset]
+    return before.count("\n") + 1, offset - before.rfind("\n")
+
+
+def _all(reads: list[Read | None]) -> tuple[Read, ...]:
+    return tuple(read for read in reads if read is not None)
+
+
+def _read(
+    environment: Environment,
+    path: Path,
+    text: str,
+    trees: Mapping[str, Node],
+    failed: list[str],
+    issues: list[Issue],
+) -> Read | None:
+    try:
+        tree = decode(environment.compile(text).serialised())
+    except CompileFailed as error:
+        issues += [
+            Issue(path, fault.message, "", fault.line, fault.column)
+            for fault in error.faults
+            if not any(f"'{name}'" in fault.message for name in failed)
+        ]
+        return None
+    except TreeInvalid as error:
+        line, column = place_of(text, error.offset)
+        issues.append(Issue(path, str(error), _outside_hint(), line, column))
+        return None
+    return Read(path, text, tree, substitute(tree, trees))
+
+
+def _outside_hint() -> str:
+    return f"the profile {profile.PROFILE} has bool, int, string, timestamp, duration and lists"
+
+
+def _value_type(read: Read | None, issues: list[Issue]) -> str | None:
+    """Return a variable's type, if it is one that a variable can have."""
+    if read is None:
+        return None
+    kind = read.tree.type
+    if kind in {"bool", "int", "string", "timestamp", "duration", "list(string)"}:
+        return kind
+    issues.append(
+        Issue(
+            read.path,
+            "a variable holds a bool, int, string, timestamp, duration or list of string, "
+            f"got {kind or 'another type'}",
+            "put the expression where the variable is used",
+        )
+    )
+    return None
+
+
+def _findings(read: Read, declared: Mapping[str, Declared]) -> Iterator[Issue]:
+    for finding in profile.findings(read.tree, declared):
+        line, column = place_of(read.text, finding.offset)
+        yield Issue(read.path, finding.message, finding.hint, line, column)
+
+
+def _wrong_type(read: Read, expected: str) -> Iterator[Issue]:
+    if read.tree.type != expected:
+        yield Issue(
+            read.path,
+            f"expected an expression of type {expected}, got {read.tree.type or 'another type'}",
+            "compare values to get a bool" if expected == "bool" else "change one of the two",
+            1,
+            1,
+        )
+
+
+def _literals(expressions: Expressions) -> Iterator[Issue]:
+    """Try each literal pattern, duration and timestamp: they fail only when evaluated."""
+    environment = Environment(CONFIG, {})
+    for read in every(expressions):
+        for call in _calls(read.tree):
+            literal = call.args[-1]
+            if call.function not in profile.LITERAL_ONLY or not isinstance(literal, Const):
+                continue
+            receiver = (Const("string", ""), literal) if call.is_method else (literal,)
+            trial = Call(call.function, call.overload, call.is_method, receiver)
+            if environment.compile(unparse(trial)).evaluate({}) is ERROR:
+                line, column = place_of(read.text, literal.offset)
+                yield Issue(
+                    read.path,
+                    f"{quoted(str(literal.value))} is not a valid {_LITERALS[call.function]}",
+                    _LITERAL_HINTS[call.function],
+                    line,
+                    column,
+                )
+
+
+_LITERALS: Final = {
+    "matches": "pattern",
+    "duration": "duration",
+    "timestamp": "timestamp",
+}
+_LITERAL_HINTS: Final = {
+    "matches": "patterns follow RE2: no look-around, no back-references",
+    "duration": 'such as "90s", "15m" or "24h"',
+    "timestamp": 'such as "2026-01-01T00:00:00Z"',
+}
+
+
+def _calls(node: Node) -> Iterator[Call]:
+    if isinstance(node, Call):
+        yield node
+    for child in children(node):
+        yield from _calls(child)
+
+
+def _reads(bundle: Bundle, expressions: Expressions) -> Iterator[Issue]:
+    rules = frozenset[str]().union(*(names_in(read.expanded) for read in expressions.rules))
+    if len(bundle.governs) > 1 and "action" not in rules:
+        yield Issue(
+            ("governs",),
+            "a policy that governs more than one action must read `action` in its rules",
+            'such as `action == "loan.approve" && …`, or split the policy',
+        )
+    if bundle.resource_input is not None and "resource" not in rules:
+        yield Issue(
+            ("resource", "input"),
+            "no rule reads `resource`: whatever it names would be approved",
+            "read it in a rule, or use a template over parameters",
+        )
+
+
+def _shown(bundle: Bundle, types: Mapping[str, str]) -> Iterator[Issue]:
+    """Judge the variables in messages: only some types have a text."""
+    for index, rule in enumerate(bundle.rules):
+        for name in template.parse(rule.message).names:
+            if name.startswith("variables.") and types[name] not in _SHOWN_TYPES:
+                yield Issue(
+                    ("rules", index, "message"),
+                    f"{quoted('{' + name + '}')} is a {types[name]}, which has no text",
+                    "show a bool, an int or a string",
+                )
+
+
+def _cost(expressions: Expressions, declared: Mapping[str, Declared]) -> Iterator[Issue]:
+    visits = loop_steps = 0
+    for read in every(expressions):
+        part = profile.cost(read.expanded, declared)
+        visits += part.visits
+        loop_steps += part.loop_steps
+        depth = profile.depth_of(read.expanded)
+        if depth > profile.DEPTH_MAX:
+            yield Issue(
+                read.path,
+                "with its variables in place, expected at most "
+                f"{profile.DEPTH_MAX} levels of nesting, got {depth}",
+                "use fewer variables within one another",
+            )
+    if visits > profile.VISITS_MAX:
+        yield Issue(
+            ("rules",),
+            f"evaluation may visit {visits} nodes, at most {profile.VISITS_MAX}",
+            "lower `max_items`, or use fewer variables within one another",
+        )
+    if loop_steps > profile.LOOP_STEPS_MAX:
+        yield Issue(
+            ("rules",),
+            f"evaluation may loop {loop_steps} times, at most {profile.LOOP_STEPS_MAX}",
+            "lower `max_items`, or nest fewer loops",
+        )
