@@ -49,7 +49,7 @@ class Proof(NamedTuple):
     """An entry, its place, its inclusion path (leaf to root) and a checkpoint's note as text."""
 
     entry: bytes
-    index: int
+    leaf_index: int
     path: bytes
     checkpoint: str
 
@@ -84,7 +84,7 @@ def encode_proof(proof: Proof) -> str:
         [
             HEADER,
             f"extra {jcs.encode_base64(proof.entry)}",
-            f"index {proof.index}",
+            f"index {proof.leaf_index}",
             *_hash_lines(proof.path),
             "",
             proof.checkpoint,

@@ -99,13 +99,11 @@ class LogKeys(NamedTuple):
 def log_keys(trust: Trust, origin: str) -> LogKeys | None:
     """Return who may vouch for the origin, `None` for a log that the trust does not know."""
     if isinstance(trust, KeyTrust):
-        is_known = origin == trust.log or (
-            trust.log.endswith("/") and origin.startswith(trust.log)
-        )
+        is_known = origin == trust.log or (trust.log.endswith("/") and origin.startswith(trust.log))
         if not is_known:
             return None
-        active = ((note_key_id(origin, trust.key.public), trust.key),)
-        return LogKeys(active, frozenset(), frozenset())
+        named = (note_key_id(origin, trust.key.public), trust.key)
+        return LogKeys((named,), frozenset(), frozenset())
     listed = [
         (note_key_id(origin, item.key.public), item) for item in trust.checkpoint_keys_of(origin)
     ]

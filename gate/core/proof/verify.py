@@ -24,23 +24,14 @@ Promises: never raises on any bytes; needs no network, Kafka, store or policy en
 decides again only with a function handed in. Follows `design/decision.md` §6.
 """
 
-import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
 
-from gate.core import dsse
-from gate.core.placement import input_sha256
 from gate.core.proof import merkle
-from gate.core.proof.checkpoint import (
-    SIGNATURE_LINES_MAX,
-    CheckpointInvalid,
-    Note,
-    check_origin,
-    checkpoint_body,
-    read_note,
-)
+from gate.core.proof.attachments import check_attachments
+from gate.core.proof.checkpoint import CheckpointInvalid, Note, read_note
 from gate.core.proof.evidence import Evidence, EvidenceInvalid, read_evidence
-from gate.core.proof.meaning import contradiction
+from gate.core.proof.records import CheckpointVerifier, verify_decision_record
+from gate.core.proof.steps import accept, bad_shape, read_leaf, unknown_log
 from gate.core.proof.verdict import (
     Fork,
     LogKeys,
@@ -51,21 +42,16 @@ from gate.core.proof.verdict import (
     Verified,
     log_keys,
 )
-from gate.core.reasons import Code
-from gate.core.signature import SIGNATURE_BYTES
-from gate.core.trust import TrustRoot, TrustRootInvalid, read_trust_root, signed_by
-from gate.core.values import (
-    APPROVED,
-    CONTROL_TRUST_ROOT,
-    Control,
-    Decision,
-    DecisionRecord,
-    Entry,
-    Gap,
-    Genesis,
-)
-from gate.core.wire.entry import encode_entry, read_entry
-from gate.core.wire.reader import WireError
+from gate.core.trust import TrustRoot
+from gate.core.values import Decision
+
+__all__ = [
+    "CheckpointVerifier",
+    "DecideAgain",
+    "verify_decision_record",
+    "verify_evidence",
+    "verify_fork",
+]
 
 DecideAgain = Callable[[Decision, Evidence], bytes | None]
 """Decides the input of an evidence again; `None` when its attachments do not suffice."""
@@ -93,13 +79,13 @@ def verify_evidence(
     # 2
     keys = log_keys(trust, note.origin)
     if keys is None:
-        return _unknown_log(note.origin)
+        return unknown_log(note.origin)
     # 3, 4
     root = merkle.root_from_path(
-        merkle.leaf_hash(proof.entry), proof.index, note.size, proof.path
+        merkle.leaf_hash(proof.entry), proof.leaf_index, note.size, proof.path
     )
     if root is None:
-        return _bad_shape(proof.index, note.size, proof.path)
+        return bad_shape(proof.leaf_index, note.size, proof.path)
     if root != note.root:
         return Refused(RefusalCode.ROOT_MISMATCH, 4, "the path does not lead to the root")
     # 5, 6
@@ -110,14 +96,16 @@ def verify_evidence(
     if witnesses_min > 0:
         return Refused(RefusalCode.NOT_WITNESSED, 7, f"expected {witnesses_min} witnesses, got 0")
     # 8, 9
-    entry = _read(proof.entry, note.origin, proof.index)
+    entry = read_leaf(proof.entry, note.origin, proof.leaf_index)
     if isinstance(entry, Refused):
         return entry
     # 10
-    refused = _attachments(entry, evidence, trust)
+    refused = check_attachments(entry, evidence, trust)
     if refused is not None:
         return refused
-    decided = decide_again(entry, evidence) if decide_again and isinstance(entry, Decision) else None
+    decided = (
+        decide_again(entry, evidence) if decide_again and isinstance(entry, Decision) else None
+    )
     if decided is not None and decided != proof.entry:
         return Refused(RefusalCode.REPLAY_DIFFERS, 10, "deciding again gives another entry")
     # 11
@@ -126,18 +114,13 @@ def verify_evidence(
         status=status,
         entry=entry,
         origin=note.origin,
-        leaf_index=proof.index,
+        leaf_index=proof.leaf_index,
         tree_size=last.size,
         root=last.root,
         runtime=note.runtime,
         trust_root_version=trust.version if isinstance(trust, TrustRoot) else None,
         re_decided=decided is not None,
     )
-
-
-def verify_decision_record(record: DecisionRecord, trust: Trust) -> Verified | Refused:
-    """Verify one decision record alone; for many, keep a `CheckpointVerifier`."""
-    return CheckpointVerifier(trust).verify(record)
 
 
 def verify_fork(first: str, second: str, trust: Trust) -> Fork | Refused | None:
@@ -154,8 +137,8 @@ def verify_fork(first: str, second: str, trust: Trust) -> Fork | Refused | None:
             return Refused(RefusalCode.MALFORMED, 1, str(error))
         keys = log_keys(trust, note.origin)
         if keys is None:
-            return _unknown_log(note.origin)
-        status = _accept(note, keys)
+            return unknown_log(note.origin)
+        status = accept(note, keys)
         if isinstance(status, Refused):
             return status
         notes.append(note)
@@ -165,82 +148,23 @@ def verify_fork(first: str, second: str, trust: Trust) -> Fork | Refused | None:
     return Fork(one.origin, one.size, (one.root, other.root))
 
 
-class _Checkpoint(NamedTuple):
-    """A trusted checkpoint, and the places from which paths were seen to lead to its root."""
-
-    status: Status
-    root: bytes
-    proven: set[tuple[bytes, int, bytes]]
-
-
-class CheckpointVerifier:
-    """Verifies decision records; those of one checkpoint share its signature check and nodes.
-
-    A place is (hash, turns left to take, rest of the path). What remains of a proof is determined
-    by these three, so a place seen before need not be folded again: any other bytes are another
-    place. Memory is bounded: `CHECKPOINTS_MAX` × `PLACES_MAX` places of at most 2.2 KiB.
-    """
-
-    CHECKPOINTS_MAX = 64
-    PLACES_MAX = 256
-
-    def __init__(self, trust: Trust) -> None:
-        """Trust does not change; make another verifier for a newer trust root."""
-        self._trust = trust
-        self._known: dict[tuple[str, int, str, tuple[bytes, ...]], _Checkpoint] = {}
-
-    def verify(self, record: DecisionRecord) -> Verified | Refused:
-        """Verify one record: steps 1 to 5, 8, 9, and its ask. Never raises on any bytes."""
-        index, size, path = record.leaf_index, record.tree_size, record.inclusion_path
-        key = (record.log, size, record.runtime, record.signatures)
-        leaf = merkle.leaf_hash(record.entry)
-        known = self._known.get(key)
-        if known is None or not _leads(known, leaf, index, size, path):
-            checked = self._check(record, leaf)
-            if isinstance(checked, Refused):
-                return checked
-            if len(self._known) >= self.CHECKPOINTS_MAX:
-                del self._known[next(iter(self._known))]
-            self._known[key] = known = checked
-        elif len(known.proven) > self.PLACES_MAX:
-            known.proven.clear()
-        entry = _read(record.entry, record.log, index)
-        if isinstance(entry, Refused):
-            return entry
-        refused = _ask(entry, record.ask)
-        if refused is not None:
-            return refused
-        trust = self._trust
-        version = trust.version if isinstance(trust, TrustRoot) else None
-        return Verified(
-            known.status, entry, record.log, index, size, known.root, record.runtime, version, False
-        )
-
-    def _check(self, record: DecisionRecord, leaf: bytes) -> _Checkpoint | Refused:
-        # 1
-        if len(record.signatures) > SIGNATURE_LINES_MAX or len(set(record.signatures)) != len(
-            record.signatures
+def _chain(evidence: Evidence, notes: list[Note], keys: LogKeys) -> Status | Refused:
+    """Steps 5 and 6: return what vouches for the last checkpoint, to which all others lead."""
+    status = accept(notes[0], keys)
+    if isinstance(status, Refused) and status.code is RefusalCode.BAD_SIGNATURE:
+        return status
+    for before, note, link in zip(notes, notes[1:], evidence.later, strict=False):
+        if note.origin != before.origin or not merkle.verify_consistency(
+            before.size, before.root, note.size, note.root, link.consistency
         ):
-            return Refused(RefusalCode.MALFORMED, 1, "too many signatures, or one twice")
-        try:
-            origin = check_origin(record.log)
-        except CheckpointInvalid as error:
-            return Refused(RefusalCode.MALFORMED, 1, str(error))
-        # 2
-        keys = log_keys(self._trust, origin)
-        if keys is None:
-            return _unknown_log(origin)
-        # 3, 4
-        index, size, path = record.leaf_index, record.tree_size, record.inclusion_path
-        root = merkle.root_from_path(leaf, index, size, path)
-        if root is None:
-            return _bad_shape(index, size, path)
-        # 5
-        try:
-            body = checkpoint_body(origin, size, root, record.runtime)
-        except CheckpointInvalid as error:
-            return Refused(RefusalCode.MALFORMED, 1, str(error))
-        lines = tuple((origin, line[:4], line[4:]) for line in record.signatures)
-        note = Note(body, origin, size, root, record.runtime, lines)
-        status = _accept(note, keys)
-        return status if isinstance(status, Refused) else _Checkpoint(status, root, set())
+            return Refused(
+                RefusalCode.INCONSISTENT,
+                6,
+                f"checkpoint of size {note.size} does not continue the one of size {before.size}",
+            )
+        status = accept(note, keys)
+        if isinstance(status, Refused):
+            status = status._replace(step=6)
+            if status.code is RefusalCode.BAD_SIGNATURE:
+                return status
+    return status

@@ -4,7 +4,13 @@ Format and rules: `payload` and `design/decision.md` §4. Values and lookups: `r
 and succession: `chain`.
 """
 
-from gate.core.trust.chain import signed_by, verify_after_gap, verify_first, verify_next
+from gate.core.trust.chain import (
+    signed_by,
+    verify_after_gap,
+    verify_first,
+    verify_next,
+    vouched_by,
+)
 from gate.core.trust.payload import FORMAT, TrustRootInvalid, read_trust_root
 from gate.core.trust.root import (
     Authority,
@@ -31,4 +37,5 @@ __all__ = [
     "verify_after_gap",
     "verify_first",
     "verify_next",
+    "vouched_by",
 ]

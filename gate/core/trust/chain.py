@@ -22,8 +22,16 @@ def signed_by(
     Raises `dsse.EnvelopeInvalid` for another payload type, a wrong signature, a signature by a
     key outside the authority, or too few distinct holders.
     """
-    signers = dsse.valid_signers(envelope, expected_type, authority.keys)
+    signers = vouched_by(authority, envelope, expected_type)
     _check_listed(envelope, authority.keys)
+    return signers
+
+
+def vouched_by(
+    authority: Authority, envelope: dsse.Envelope, expected_type: str
+) -> tuple[KeyId, ...]:
+    """Return the same, whoever else signed. Raises `dsse.EnvelopeInvalid` as `signed_by` does."""
+    signers = dsse.valid_signers(envelope, expected_type, authority.keys)
     _check_threshold(authority, signers)
     return signers
 
@@ -81,8 +89,7 @@ def _check_signed(envelope: dsse.Envelope, authorities: tuple[Authority, ...]) -
     listed = {key_id for authority in authorities for key_id in authority.keys}
     try:
         for authority in authorities:
-            signers = dsse.valid_signers(envelope, dsse.TRUST_ROOT, authority.keys)
-            _check_threshold(authority, signers)
+            vouched_by(authority, envelope, dsse.TRUST_ROOT)
         _check_listed(envelope, listed)
     except dsse.EnvelopeInvalid as error:
         raise TrustRootInvalid(str(error)) from error

@@ -32,13 +32,16 @@ import hashlib
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from gate.core import jcs
 from gate.core.limits import CONTROL_BYTES_MAX, IDENTIFIER_BYTES_MAX
 from gate.core.signature import PublicKey, PublicKeyInvalid, load_public_key
 from gate.core.trust.root import Authority, CheckpointKey, Keys, Pin, RoleKey, Scope, TrustRoot
-from gate.core.values import KeyId
 from gate.core.wire.text import has_forbidden
+
+if TYPE_CHECKING:
+    from gate.core.values import KeyId
 
 FORMAT = "gate-trust-root/1"
 ITEMS_MAX = 1024  # of one array
