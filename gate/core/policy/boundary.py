@@ -23,6 +23,7 @@ from gate.core.policy.declaration import (
     StringType,
     TimestampType,
 )
+from gate.core.reasons import Code
 from gate.core.values import Value
 from gate.core.wire.text import has_forbidden, is_nfc
 
@@ -167,3 +168,18 @@ def text_bytes_max(kind: DeclaredType) -> int:
             return 10
         case ListType():
             return kind.max_items * (kind.item.max_len + 5) + 10
+
+
+def signal_check(kind: DeclaredType) -> Callable[[Value], Code | None]:
+    """Return a function that gives the code of a bad signal value, None for a good one."""
+    objects: dict[str, Any] = {
+        "invalid": Code.SIGNAL_INVALID,
+        "out_of_bounds": Code.SIGNAL_OUT_OF_BOUNDS,
+    }
+    bounds = bounds_test(kind, "value", objects)
+    code = (
+        f"lambda value: (None if {bounds} else out_of_bounds) "
+        f"if {type_test(kind, 'value')} else invalid"
+    )
+    check: Callable[[Value], Code | None] = eval(code, objects)  # noqa: S307 - as above
+    return check

@@ -1,7 +1,8 @@
 """The policy bundle: the canonical JSON that is hashed, signed and activated.
 
 `parse_bundle` reads a payload strictly, `read_draft` a document that a packer is still making.
-Both collect every fault. What members mean to one another is judged by `references`, expressions by `compiled`, signatures
+Both collect every fault.
+What members mean to one another is judged by `references`, expressions by `compiled`, signatures
 by `control`.
 
 | member | value |
@@ -29,7 +30,7 @@ A declaration is `type` and: int `min`, `max`, `unit`?; string `min_len`, `max_l
 integers, bytes hexadecimal. Unknown members are faults.
 """
 
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from gate.core import jcs, limits
 from gate.core.policy import names
@@ -43,7 +44,15 @@ from gate.core.policy.declaration_reader import (
 )
 from gate.core.policy.issues import BundleInvalid, Issue
 from gate.core.policy.members import Members
-from gate.core.policy.model import ApprovalDemand, Bundle, Constraint, Rule, Variable
+from gate.core.policy.model import (
+    ApprovalDemand,
+    Bundle,
+    Constraint,
+    Effect,
+    Requester,
+    Rule,
+    Variable,
+)
 from gate.core.policy.references import judge_references
 
 __all__ = [
@@ -101,7 +110,7 @@ def _read(document: object, *, is_draft: bool) -> Bundle:
         governs=_governs(root),
         valid_from_ms=valid.decimal("from_ms", 0, names.TIME_MS_MAX),
         valid_until_ms=valid.decimal("until_ms", 0, names.TIME_MS_MAX),
-        requester=cast(Literal["signed", "open"], root.choice("requester", ("signed", "open"))),
+        requester=cast("Requester", root.choice("requester", ("signed", "open"))),
         max_age_ms=window.decimal("max_age_ms", 0, names.DURATION_MS_MAX),
         max_ahead_ms=window.decimal("max_ahead_ms", 0, names.DURATION_MS_MAX),
         resource_template=template,
@@ -249,7 +258,7 @@ def _rules(root: Members, *, is_draft: bool) -> tuple[Rule, ...]:
 
 
 def _rule(members: Members, *, is_draft: bool) -> Rule:
-    effect = cast(Literal["deny", "require_approval", "allow"], members.choice("effect", EFFECTS))
+    effect = cast("Effect", members.choice("effect", EFFECTS))
     message = remedy = ""
     approval = None
     if effect != "allow":

@@ -109,7 +109,7 @@ class Expression:
             return ERROR
         if type(result) is list and any(type(item) is not str for item in result):
             return ERROR
-        return cast(Result, result)
+        return cast("Result", result)
 
 
 class Sequenced:

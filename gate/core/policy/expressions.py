@@ -20,12 +20,15 @@ from gate.core.policy.declaration import (
 )
 from gate.core.policy.engine import ERROR, CompileFailed, Environment
 from gate.core.policy.issues import BundleInvalid, Issue, Path
-from gate.core.policy.model import Bundle
+from gate.core.policy.model import Bundle, Variable
 from gate.core.policy.profile import Declared
 from gate.core.policy.tree import Call, Const, Name, Node, TreeInvalid, children, decode
 from gate.core.policy.unparse import substitute, unparse
 
 CONFIG: Final = profile.config()
+_VARIABLE_TYPES: Final = frozenset(
+    {"bool", "int", "string", "timestamp", "duration", "list(string)"}
+)
 _SHOWN_TYPES: Final = frozenset({"bool", "int", "string"})
 
 
@@ -84,47 +87,26 @@ def read_expressions(bundle: Bundle) -> Expressions:
 
     Raises `BundleInvalid` with every complaint of the compiler.
     """
-    types = {name: known.type for name, known in declared_names(bundle).items()}
-    issues: list[Issue] = []
-    trees: dict[str, Node] = {}
-    failed: list[str] = []
-    variables: list[Read] = []
-    for index, variable in enumerate(bundle.variables):
-        name = f"variables.{variable.name}"
-        environment = Environment(CONFIG, types)
-        read = _read(
-            environment, ("variables", index, "expr"), variable.expr, trees, failed, issues
-        )
-        kind = _value_type(read, issues)
-        if read is None or kind is None:
-            failed.append(name)
-            continue
-        variables.append(read)
-        trees[name] = read.expanded
-        types[name] = kind
-    environment = Environment(CONFIG, types)
+    reader = _Reader({name: known.type for name, known in declared_names(bundle).items()})
+    variables = [
+        reader.variable(index, variable) for index, variable in enumerate(bundle.variables)
+    ]
+    environment = Environment(CONFIG, reader.types)
     rules = [
-        _read(environment, ("rules", index, "expr"), rule.expr, trees, failed, issues)
+        reader.read(environment, ("rules", index, "expr"), rule.expr)
         for index, rule in enumerate(bundle.rules)
     ]
     constraints = [
-        _read(
-            environment,
-            ("constraints", "values", index, "expr"),
-            constraint.expr,
-            trees,
-            failed,
-            issues,
-        )
+        reader.read(environment, ("constraints", "values", index, "expr"), constraint.expr)
         for index, constraint in enumerate(bundle.constraints)
     ]
-    if issues:
-        raise BundleInvalid(tuple(issues))
-    return Expressions(tuple(variables), _all(rules), _all(constraints), types)
+    if reader.issues:
+        raise BundleInvalid(tuple(reader.issues))
+    return Expressions(_all(variables), _all(rules), _all(constraints), reader.types)
 
 
 def judge_expressions(bundle: Bundle, expressions: Expressions) -> tuple[Issue, ...]:
-    """Return every fault of the trees: profile, types, cost, and what rules must or may not read."""
+    """Return every fault of the trees: profile, types, cost, what rules must read."""
     declared = declared_names(bundle)
     issues: list[Issue] = []
     for variable, read in zip(bundle.variables, expressions.variables, strict=True):
@@ -170,50 +152,71 @@ def _all(reads: list[Read | None]) -> tuple[Read, ...]:
     return tuple(read for read in reads if read is not None)
 
 
-def _read(
-    environment: Environment,
-    path: Path,
-    text: str,
-    trees: Mapping[str, Node],
-    failed: list[str],
-    issues: list[Issue],
-) -> Read | None:
-    try:
-        tree = decode(environment.compile(text).serialised())
-    except CompileFailed as error:
-        issues += [
-            Issue(path, fault.message, "", fault.line, fault.column)
-            for fault in error.faults
-            if not any(f"'{name}'" in fault.message for name in failed)
-        ]
-        return None
-    except TreeInvalid as error:
-        line, column = place_of(text, error.offset)
-        issues.append(Issue(path, str(error), _outside_hint(), line, column))
-        return None
-    return Read(path, text, tree, substitute(tree, trees))
+class _Reader:
+    """Compiles expressions one after the other; remembers the variables and the faults."""
+
+    def __init__(self, types: dict[str, str]) -> None:
+        self.types = types
+        self.issues: list[Issue] = []
+        self._trees: dict[str, Node] = {}
+        self._sizes: dict[str, int] = {}
+        self._failed: list[str] = []
+
+    def variable(self, index: int, variable: Variable) -> Read | None:
+        """Read a variable and declare it for those that follow."""
+        name = f"variables.{variable.name}"
+        path: Path = ("variables", index, "expr")
+        read = self.read(Environment(CONFIG, self.types), path, variable.expr)
+        kind = read.tree.type if read is not None else ""
+        if read is not None and kind not in _VARIABLE_TYPES:
+            self._fault(
+                path,
+                "a variable holds a bool, int, string, timestamp, duration or list of string, "
+                f"got {kind or 'another type'}",
+                "put the expression where the variable is used",
+            )
+        if read is None or kind not in _VARIABLE_TYPES:
+            self._failed.append(name)
+            return None
+        self.types[name] = kind
+        self._trees[name] = read.expanded
+        self._sizes[name] = _size(read.tree, self._sizes)
+        return read
+
+    def read(self, environment: Environment, path: Path, text: str) -> Read | None:
+        """Read one expression; None when a fault was noted, here or in a variable it names."""
+        try:
+            tree = decode(environment.compile(text).serialised())
+        except CompileFailed as error:
+            self.issues += [
+                Issue(path, fault.message, "", fault.line, fault.column)
+                for fault in error.faults
+                if not any(f"'{name}'" in fault.message for name in self._failed)
+            ]
+            return None
+        except TreeInvalid as error:
+            hint = f"{profile.PROFILE} has bool, int, string, timestamp, duration and lists"
+            self._fault(path, str(error), hint, place_of(text, error.offset))
+            return None
+        size = _size(tree, self._sizes)
+        if size > profile.VISITS_MAX:
+            self._fault(
+                path,
+                f"with its variables in place, expected at most {profile.VISITS_MAX} nodes, "
+                f"got {size}",
+                "use fewer variables within one another",
+            )
+            return None
+        return Read(path, text, tree, substitute(tree, self._trees))
+
+    def _fault(self, path: Path, message: str, hint: str, place: tuple[int, int] = (0, 0)) -> None:
+        self.issues.append(Issue(path, message, hint, *place))
 
 
-def _outside_hint() -> str:
-    return f"the profile {profile.PROFILE} has bool, int, string, timestamp, duration and lists"
-
-
-def _value_type(read: Read | None, issues: list[Issue]) -> str | None:
-    """Return a variable's type, if it is one that a variable can have."""
-    if read is None:
-        return None
-    kind = read.tree.type
-    if kind in {"bool", "int", "string", "timestamp", "duration", "list(string)"}:
-        return kind
-    issues.append(
-        Issue(
-            read.path,
-            "a variable holds a bool, int, string, timestamp, duration or list of string, "
-            f"got {kind or 'another type'}",
-            "put the expression where the variable is used",
-        )
-    )
-    return None
+def _size(tree: Node, sizes: Mapping[str, int]) -> int:
+    """Return the number of nodes with variables in place, without putting them there."""
+    own = sizes.get(tree.name, 1) if isinstance(tree, Name) else 1
+    return own + sum(_size(child, sizes) for child in children(tree))
 
 
 def _findings(read: Read, declared: Mapping[str, Declared]) -> Iterator[Issue]:

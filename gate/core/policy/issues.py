@@ -33,7 +33,7 @@ class BundleInvalid(Exception):
 
 
 class AstDiffers(Exception):
-    """This build reads an expression otherwise than the bundle's packer did: stop, never deny."""
+    """The build reads an expression otherwise than the bundle's packer did: stop, never deny."""
 
 
 class EngineUnavailable(Exception):

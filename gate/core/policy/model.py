@@ -5,6 +5,9 @@ from typing import Literal
 
 from gate.core.policy.declaration import DeclaredType, EnumType, Parameter, Signal, StringType
 
+Effect = Literal["deny", "require_approval", "allow"]
+Requester = Literal["signed", "open"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
@@ -29,7 +32,7 @@ class Rule:
     """One rule; `message` and `remedy` are empty for an allow rule."""
 
     id: str
-    effect: Literal["deny", "require_approval", "allow"]
+    effect: Effect
     expr: str
     ast: str
     message: str
@@ -63,7 +66,7 @@ class Bundle:
     governs: tuple[str, ...]
     valid_from_ms: int
     valid_until_ms: int
-    requester: Literal["signed", "open"]
+    requester: Requester
     max_age_ms: int
     max_ahead_ms: int
     resource_template: str
