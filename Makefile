@@ -1,0 +1,67 @@
+# One door. `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench pins clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "expected Python 3.11 or newer, found $$($(PYTHON) --version 2>&1); set PYTHON=" >&2; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(DEV): $(RUN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(DEV) ## install everything for development into .venv
+
+demo: $(RUN) ## the main job on real input, in under a minute
+	$(BIN)/gate demo
+
+test: check integration ## everything that must pass: check, then real processes
+
+check: $(DEV) lint types contracts unit ## before each commit: under 3 minutes
+
+fmt: $(DEV) ## format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+contracts: $(DEV)
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+unit: $(DEV)
+	$(PYTEST) -n 2 -m "not slow and not integration"
+
+integration: $(DEV) ## real processes: start, kill, restart, verify
+	$(PYTEST) -m "integration and not slow"
+
+slow: $(DEV) ## tier 2: larger simulations, fuzzing, more kills
+	$(PYTEST) -m slow
+
+bench: $(DEV) ## decisions per second and the cost of each step
+	$(BIN)/python -m loadtest.embedded
+
+pins: $(DEV) ## write the exact versions that are installed to constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
+
+clean: ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
