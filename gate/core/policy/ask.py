@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gate.core.policy import template
-from gate.core.policy.boundary import bounds_test, fits, text_of, type_test
-from gate.core.policy.declaration import DeclaredType, Parameter
+from gate.core.policy.boundary import bounds_test, check_of, text_of, type_test
+from gate.core.policy.declaration import DateType, EnumType, Parameter, StringType
 from gate.core.policy.model import Bundle
 from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import ActionRequest, Evaluated, Value
@@ -29,15 +29,16 @@ class AskCheck(NamedTuple):
 class AskChecker:
     """Checks asks against one policy's declarations."""
 
-    __slots__ = ("_parameters", "_resource_type", "_template", "_types", "_usual")
+    __slots__ = ("_checks", "_parameters", "_resource_check", "_template", "_usual")
 
     def __init__(self, bundle: Bundle) -> None:
         """Generate the check of the usual request."""
         self._parameters: Mapping[str, Parameter] = {item.name: item for item in bundle.parameters}
-        self._types = {f"request.{item.name}": item.type for item in bundle.parameters}
-        self._resource_type: DeclaredType | None = bundle.resource_input
+        self._checks = {item.name: check_of(item.type) for item in bundle.parameters}
+        kind = bundle.resource_input
+        self._resource_check = check_of(kind) if kind is not None else None
         self._template = template.parse(bundle.resource_template)
-        self._usual = _usual_check(bundle, self._resource_fits)
+        self._usual = _usual_check(bundle)
 
     def check(self, request: ActionRequest) -> AskCheck:
         """Check an ask whose parameters are strictly ascending by name."""
@@ -58,7 +59,7 @@ class AskChecker:
             value = given.get(name, declared.default)
             if value is None:
                 reasons.append(Reason(Code.PARAMETER_MISSING, Phase.ADMIT, field=name))
-            elif source == "ask" and not fits(declared.type, value):
+            elif source == "ask" and not self._checks[name](value):
                 reasons.append(Reason(Code.PARAMETER_INVALID, Phase.ADMIT, field=name))
             else:
                 inputs[f"request.{name}"] = value
@@ -69,26 +70,24 @@ class AskChecker:
 
     def _resource_fits(self, resource: str, inputs: Mapping[str, Value]) -> bool:
         """Judge the resource, unless a parameter of its template is not there to judge by."""
-        if self._resource_type is not None:
-            return fits(self._resource_type, resource)
-        parts = [self._template.texts[0]]
-        for name, text in zip(self._template.names, self._template.texts[1:], strict=True):
+        if self._resource_check is not None:
+            return self._resource_check(resource)
+        texts = {}
+        for name in self._template.names:
             if name not in inputs:
                 return True
-            parts += (text_of(self._types[name], inputs[name]), text)
-        return resource == "".join(parts)
+            declared = self._parameters[name.removeprefix("request.")]
+            texts[name] = text_of(declared.type, inputs[name])
+        return resource == template.render(self._template, texts)
 
 
-def _usual_check(
-    bundle: Bundle, resource_fits: Callable[[str, Mapping[str, Value]], bool]
-) -> Callable[[ActionRequest], AskCheck | None]:
+def _usual_check(bundle: Bundle) -> Callable[[ActionRequest], AskCheck | None]:
     """Generate a function that returns the result of a usual request, else None."""
     objects: dict[str, Any] = {
         "new": tuple.__new__,
         "AskCheck": AskCheck,
         "Evaluated": Evaluated,
         "no_statement": _NO_STATEMENT,
-        "resource_fits": resource_fits,
     }
     lines = ["def usual(request):", " parameters = request.parameters"]
     lines.append(f" if len(parameters) != {len(bundle.parameters)}: return None")
@@ -100,10 +99,29 @@ def _usual_check(
         tests.append(bounds_test(item.type, value, objects))
         inputs.append(f"{name!r}: {value}")
         evaluated.append(f'new(Evaluated, ({name!r}, "ask", {value}, "", no_statement, 0)),')
-    lines.append(f" if not ({' and '.join(tests) or 'True'}): return None")
-    lines.append(f" inputs = {{{', '.join(inputs)}}}")
-    lines.append(" if not resource_fits(request.resource, inputs): return None")
-    lines.append(f" return new(AskCheck, (inputs, ({' '.join(evaluated)}), ()))")
+    tests.append(_resource_test(bundle, objects))
+    lines.append(f" if not ({' and '.join(tests)}): return None")
+    result = f"({{{', '.join(inputs)}}}, ({' '.join(evaluated)}), ())"
+    lines.append(f" return new(AskCheck, {result})")
     exec("\n".join(lines), objects)  # noqa: S102 - made of numbers and checked names
     usual: Callable[[ActionRequest], AskCheck | None] = objects["usual"]
     return usual
+
+
+def _resource_test(bundle: Bundle, objects: dict[str, Any]) -> str:
+    """Return generated code that compares the resource, given the values as `v0`, `v1` …"""
+    kind = bundle.resource_input
+    if kind is not None:
+        return f"(resource := request.resource) is not None and {bounds_test(kind, 'resource', objects)}"
+    parsed = template.parse(bundle.resource_template)
+    objects["texts"] = parsed.texts
+    objects["text_of"] = text_of
+    code = "texts[0]"
+    for position, name in enumerate(parsed.names):
+        index = next(i for i, p in enumerate(bundle.parameters) if f"request.{p.name}" == name)
+        text = f"v{index}"
+        if not isinstance(bundle.parameters[index].type, StringType | EnumType | DateType):
+            objects[f"k{index}"] = bundle.parameters[index].type
+            text = f"text_of(k{index}, v{index})"
+        code += f" + {text} + texts[{position + 1}]"
+    return f"request.resource == {code}"

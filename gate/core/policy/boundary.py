@@ -40,16 +40,25 @@ _PYTHON_TYPES: Final[dict[type, type]] = {
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def fits(kind: DeclaredType, value: object) -> bool:
-    """Say whether a value passes its declaration. Slow: for single values."""
-    return has_type(kind, value) and _within(kind)(value)
+def check_of(kind: DeclaredType) -> Callable[[object], bool]:
+    """Return a function that says whether a value passes its declaration; make it once."""
+    objects: dict[str, Any] = {}
+    bounds = bounds_test(kind, "value", objects)
+    return _generated(f"lambda value: {type_test(kind, 'value')} and {bounds}", objects)
 
 
-def has_type(kind: DeclaredType, value: object) -> bool:
-    """Say whether a value has exactly the declared type, bounds aside."""
-    if type(value) is not _PYTHON_TYPES[type(kind)]:
-        return False
-    return type(value) is not tuple or all(type(item) is str for item in value)
+def signal_check(kind: DeclaredType) -> Callable[[Value], Code | None]:
+    """Return a function that gives the code of a bad signal value, None for a good one."""
+    objects: dict[str, Any] = {
+        "invalid": Code.SIGNAL_INVALID,
+        "out_of_bounds": Code.SIGNAL_OUT_OF_BOUNDS,
+    }
+    bounds = bounds_test(kind, "value", objects)
+    code = (
+        f"lambda value: (None if {bounds} else out_of_bounds) "
+        f"if {type_test(kind, 'value')} else invalid"
+    )
+    return _generated(code, objects)
 
 
 def type_test(kind: DeclaredType, value: str) -> str:
@@ -82,7 +91,7 @@ def bounds_test(kind: DeclaredType, value: str, objects: dict[str, Any]) -> str:
             objects[name] = is_date
             return f"{name}({value})"
         case ListType():
-            objects[name] = _within(kind.item)
+            objects[name] = check_of(kind.item)
             return f"(len({value}) <= {kind.max_items} and all([{name}(item) for item in {value}]))"
         case StringType():
             return _string_test(kind, value, name, objects)
@@ -124,12 +133,10 @@ def _text_within(least: int, most: int) -> Callable[[str], bool]:
     return within
 
 
-def _within(kind: DeclaredType) -> Callable[[Any], bool]:
-    """Return a function that tests the bounds of a value of the right type."""
-    objects: dict[str, Any] = {}
-    code = f"lambda value: {bounds_test(kind, 'value', objects)}"
-    within: Callable[[Any], bool] = eval(code, objects)  # noqa: S307 - made of numbers and our names
-    return within
+def _generated(code: str, objects: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return the function that the generated code is."""
+    function: Callable[[Any], Any] = eval(code, objects)  # noqa: S307 - numbers and our own names
+    return function
 
 
 def text_of(kind: DeclaredType, value: Value) -> str:
@@ -168,18 +175,3 @@ def text_bytes_max(kind: DeclaredType) -> int:
             return 10
         case ListType():
             return kind.max_items * (kind.item.max_len + 5) + 10
-
-
-def signal_check(kind: DeclaredType) -> Callable[[Value], Code | None]:
-    """Return a function that gives the code of a bad signal value, None for a good one."""
-    objects: dict[str, Any] = {
-        "invalid": Code.SIGNAL_INVALID,
-        "out_of_bounds": Code.SIGNAL_OUT_OF_BOUNDS,
-    }
-    bounds = bounds_test(kind, "value", objects)
-    code = (
-        f"lambda value: (None if {bounds} else out_of_bounds) "
-        f"if {type_test(kind, 'value')} else invalid"
-    )
-    check: Callable[[Value], Code | None] = eval(code, objects)  # noqa: S307 - as above
-    return check

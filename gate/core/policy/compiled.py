@@ -12,12 +12,11 @@ from gate.core import limits
 from gate.core.policy import boundary, template
 from gate.core.policy.admission_key import AdmissionKey, KeyShape
 from gate.core.policy.ask import AskCheck, AskChecker
-from gate.core.policy.declaration import DeclaredType, ListType
-from gate.core.policy.engine import EvaluationError, Result
 from gate.core.policy.entry_size import entry_bytes_max
 from gate.core.policy.expressions import (
     Expressions,
     Read,
+    every,
     judge_expressions,
     read_expressions,
 )
@@ -79,8 +78,10 @@ class _Rule(NamedTuple):
 
 
 class _Constraint(NamedTuple):
+    """A constraint as evaluation needs it; `check` tests type and bounds."""
+
     name: str
-    type: DeclaredType
+    check: Callable[[object], bool]
 
 
 _EFFECTS = {"deny": Code.FORBIDDEN, "require_approval": Code.APPROVAL_REQUIRED, "allow": None}
@@ -129,7 +130,9 @@ class Policy:
             _Rule(rule.id, _EFFECTS[rule.effect], template.parse(rule.message))
             for rule in bundle.rules
         )
-        self._constraints = tuple(_Constraint(item.name, item.type) for item in bundle.constraints)
+        self._constraints = tuple(
+            _Constraint(item.name, boundary.check_of(item.type)) for item in bundle.constraints
+        )
 
     def check_ask(self, request: ActionRequest) -> AskCheck:
         """Check the ask against the declarations (`bad-input.md` §1 step 3).
@@ -215,10 +218,9 @@ class Policy:
         inputs: Mapping[str, Value],
         outcome: Outcome,
     ) -> str:
-        shown: dict[str, Callable[[], str]] = {}
-        for name in rule.message.names:
-            shown[name] = lambda name=name: self._text(name, fixed, inputs, outcome)
-        return template.render(rule.message, shown)
+        names = rule.message.names
+        texts = {name: self._text(name, fixed, inputs, outcome) for name in names}
+        return template.render(rule.message, texts)
 
     def _text(
         self,
@@ -239,8 +241,8 @@ class Policy:
         constraints = []
         reasons = []
         for constraint, result in zip(self._constraints, outcome.constraints, strict=True):
-            value = _constraint_value(constraint.type, result)
-            if value is None or not boundary.fits(constraint.type, value):
+            value = _constraint_value(result)
+            if value is None or not constraint.check(value):
                 reasons.append(Reason(Code.POLICY_ERROR, Phase.EVALUATE, field=constraint.name))
             else:
                 constraints.append((constraint.name, value))
@@ -291,16 +293,13 @@ def _require_engine(bundle: Bundle) -> None:
 
 
 def _require_same_trees(bundle: Bundle, expressions: Expressions) -> None:
-    pairs = (
-        (bundle.variables, expressions.variables),
-        (bundle.rules, expressions.rules),
-        (bundle.constraints, expressions.constraints),
-    )
-    for members, reads in pairs:
-        for member, read in zip(members, reads, strict=True):
-            found = digest(read.tree)
-            if member.ast != found:
-                raise AstDiffers(f"{place(read.path)}: expected `{member.ast}`, got `{found}`")
+    packed = [member.ast for member in bundle.variables]
+    packed += [member.ast for member in bundle.rules]
+    packed += [member.ast for member in bundle.constraints]
+    for expected, read in zip(packed, every(expressions), strict=True):
+        found = digest(read.tree)
+        if expected != found:
+            raise AstDiffers(f"{place(read.path)}: expected `{expected}`, got `{found}`")
 
 
 def _require_good(bundle: Bundle, expressions: Expressions) -> None:
@@ -314,10 +313,8 @@ def _require_good(bundle: Bundle, expressions: Expressions) -> None:
         raise BundleInvalid(issues)
 
 
-def _constraint_value(kind: DeclaredType, result: Result | EvaluationError) -> Value | None:
-    """Return an engine's value as one of ours; `fits` tests its type."""
-    if type(result) is list and isinstance(kind, ListType):
-        return tuple(result)
-    if type(result) in {bool, int, str}:
-        return result  # type: ignore[return-value]
-    return None
+def _constraint_value(result: object) -> Value | None:
+    """Return an engine's value as one of ours, None for an error; its check tests the type."""
+    if isinstance(result, bool | int | str):
+        return result
+    return tuple(result) if isinstance(result, list) else None

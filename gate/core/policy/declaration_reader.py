@@ -8,7 +8,7 @@ from typing import Final
 
 from gate.core.jcs import quoted
 from gate.core.policy import names
-from gate.core.policy.boundary import fits
+from gate.core.policy.boundary import check_of
 from gate.core.policy.declaration import (
     TEXT,
     BoolType,
@@ -133,7 +133,7 @@ def _default(members: Members, kind: DeclaredType) -> Value | None:
     if not members.has("default"):
         return None
     value = _default_value(members, kind)
-    if not fits(kind, value):
+    if not check_of(kind)(value):
         members.fault(("default",), "the default does not fit its own declaration", "change one")
     return value
 

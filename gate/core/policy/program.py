@@ -31,12 +31,13 @@ Arguments = Mapping[str, Argument]
 class Outcome(NamedTuple):
     """What evaluation found. `erring` names a variable or rules by index; then nothing else counts.
 
-    `constraints` are the engine's values, `ERROR` where one erred.
+    `fired` holds `True` and `False` only; `variables` and `constraints` are the engine's values,
+    of types yet to be tested, `ERROR` where a constraint erred.
     """
 
-    variables: tuple[Result, ...]
-    fired: tuple[bool, ...]
-    constraints: tuple[Result | EvaluationError, ...]
+    variables: tuple[object, ...]
+    fired: tuple[object, ...]
+    constraints: tuple[object, ...]
     erring_variable: int = -1
     erring_rules: tuple[int, ...] = ()
 
@@ -79,7 +80,7 @@ class Program:
         first, last = len(self._variables), len(self._variables) + len(self._rules)
         fired = tuple(values[first:last])
         for item in fired:
-            if item is not True and item is not False:
+            if item is not True and item is not False:  # the exact test: an error is truthy
                 return self.run_one_by_one(arguments)
         return Outcome(tuple(values[:first]), fired, tuple(values[last:]))
 

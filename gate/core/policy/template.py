@@ -4,7 +4,7 @@
 declared and has a text, and that is judged when the policy is read. There is no escape for braces.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -35,11 +35,11 @@ def parse(text: str) -> Template:
     return Template((*texts, rest), tuple(found))
 
 
-def render(template: Template, texts: Mapping[str, Callable[[], str]]) -> str:
+def render(template: Template, texts: Mapping[str, str]) -> str:
     """Fill in the names; `texts` has each of them."""
     parts = [template.texts[0]]
     for name, following in zip(template.names, template.texts[1:], strict=True):
-        parts += (texts[name](), following)
+        parts += (texts[name], following)
     return "".join(parts)
 
 
