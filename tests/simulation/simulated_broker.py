@@ -163,11 +163,11 @@ class Coordinator:
         """Let every marker of the id arrive."""
         self.deliver(lambda marker: marker.transactional_id == transactional_id)
 
-    def deliver(self, is_chosen: Callable[[Marker], bool]) -> None:
-        """Let the chosen markers arrive, in order."""
+    def deliver(self, is_chosen: Callable[[Marker], bool], *, is_lost: bool = False) -> None:
+        """Let the chosen markers arrive, in order; or lose them, which nobody notices."""
         chosen = [marker for marker in self.markers if is_chosen(marker)]
         self.markers = [marker for marker in self.markers if marker not in chosen]
-        for marker in chosen:
+        for marker in () if is_lost else chosen:
             self._arrive(marker)
         waiting = {marker.transactional_id for marker in self.markers}
         for transactional_id, transaction in self.transactions.items():

@@ -72,9 +72,23 @@ class Way(Enum):
 COMMON_WAYS = (Way.DID_NOT_HAPPEN, Way.HAPPENED_ANYWAY, Way.CRASH_BEFORE, Way.CRASH_AFTER)
 
 
+_WITHOUT_EFFECT = {
+    Boundary.POLL,
+    Boundary.READ,
+    Boundary.ENDS,
+    Boundary.COMMITTED,
+    Boundary.STORE_OPEN,
+    Boundary.STORE_GET,
+}
+
+
 def ways_of(boundary: Boundary) -> tuple[Way, ...]:
-    """Return every way in which this boundary can fail."""
-    return tuple(Way) if boundary is Boundary.COMMIT else COMMON_WAYS
+    """Return every way in which this boundary can fail; without effect, none happens anyway."""
+    if boundary is Boundary.COMMIT:
+        return tuple(Way)
+    if boundary in _WITHOUT_EFFECT:
+        return tuple(way for way in COMMON_WAYS if way is not Way.HAPPENED_ANYWAY)
+    return COMMON_WAYS
 
 
 _ERRORS: dict[Boundary, type[GateError]] = {
