@@ -15,11 +15,13 @@ from gate.core.wire.schemas import CONTROL_RECORD, header
 from tests.unit.core.wire.samples import (
     ASK,
     AUDIENCE,
-    CONTROL_RECORD as CONTROL_SAMPLE,
     KEY_ID,
     REQUEST_BYTES,
     SAMPLES,
     request_bytes,
+)
+from tests.unit.core.wire.samples import (
+    CONTROL_RECORD as CONTROL_SAMPLE,
 )
 
 
@@ -101,7 +103,7 @@ def test_a_request_beyond_a_limit_is_refused_and_the_field_named(
 @pytest.mark.parametrize(
     "changed",
     [
-        {name: "x" * 256 for name in ("audience", "request_id", "actor", "action", "resource")},
+        dict.fromkeys(("audience", "request_id", "actor", "action", "resource"), "x" * 256),
         {"parameters": (("x" * 256, "x" * 8192),)},
         {"parameters": (("a", 1),) * 256},
         {"parameters": (("a", ("",) * 254),) * 16, "attestations": ()},
@@ -143,7 +145,7 @@ def test_a_malformed_request_is_refused_and_the_field_named(data: bytes, field: 
 
 
 def test_the_emptiest_request_is_read() -> None:
-    request = read_request(HEAD + bytes(5))
+    request = read_request(HEAD + bytes(6))
     assert (request.audience, request.parameters, request.signature) == ("", (), None)
 
 

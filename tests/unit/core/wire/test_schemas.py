@@ -22,7 +22,7 @@ def test_the_constants_are_those_of_the_schema_files() -> None:
         name: value for name, value in vars(schemas).items() if isinstance(value, schemas.Schema)
     }
     assert constants == computed
-    assert schemas.ALL == tuple(sorted(computed.values()))
+    assert tuple(sorted(computed.values())) == schemas.ALL
 
 
 def test_a_fingerprint_is_little_endian_as_single_object_encoding_has_it() -> None:
