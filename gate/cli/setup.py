@@ -1,0 +1,70 @@
+"""`gate init` and `gate init-lineage`: from nothing to a gate that can be run."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gate import wiring
+from gate.cli.options import DEFAULT_FILE, ConfigOption, OutputOption, configured
+from gate.cli.screen import Format, paint, tell, write
+from gate.runtime.first_start import Beginning
+
+app = typer.Typer()
+
+_EXAMPLES = ("loan-approval.", "boston-mortgage.")
+
+
+@app.command(epilog="Example: gate init first-gate && cd first-gate")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    domain: Annotated[
+        str, typer.Option(help="Whose gate it is; part of everything that is signed.")
+    ] = "dev.example",
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """Make a folder with development keys, trust root, configuration and example policies."""
+    wiring.create_development_set(folder, domain=domain, now_ms=wiring.clock().now_ms())
+    policies = folder / "policies"
+    policies.mkdir()
+    for example in (resources.files("gate.authoring") / "examples").iterdir():
+        if example.name.startswith(_EXAMPLES):
+            (policies / example.name).write_bytes(example.read_bytes())
+    tell(
+        paint("for development only: ", "yellow")
+        + "all private keys lie together in this folder, and one holder has them all"
+    )
+    text = (
+        f"made `{folder}`\n"
+        "next:\n"
+        f"  cd {folder}\n"
+        "  gate init-lineage --from beginning\n"
+        "  gate policy activate policies/loan-approval.policy.yaml --author-key keys/author.key"
+        " --key keys/activator-1.key --key keys/activator-2.key --wait 0\n"
+        "  gate run"
+    )
+    write(output, {"folder": str(folder), "domain": domain}, text)
+
+
+@app.command("init-lineage", epilog="Example: gate init-lineage --from beginning")
+def init_lineage(
+    beginning: Annotated[
+        Beginning,
+        typer.Option(
+            "--from", help="Decide the requests that are there already, or only later ones."
+        ),
+    ],
+    config: ConfigOption = DEFAULT_FILE,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """First start: write Genesis and the first trust root to every partition, once for ever."""
+    settings = configured(config)
+    count = wiring.begin_lineage(settings, beginning)
+    written = wiring.first_root(settings).root
+    write(
+        output,
+        {"partitions": count, "trust_root": written.sha256.hex(), "audience": settings.audience},
+        f"began the lineages of `{settings.audience}`: {count} partitions, "
+        f"trust root {written.version} ({written.sha256.hex()})",
+    )

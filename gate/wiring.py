@@ -1,0 +1,303 @@
+"""Wiring: builds the adapters that a configuration names and hands them to what uses the ports.
+
+Promises: everything that was opened is closed when its `with` block ends, and nothing of a secret
+leaves an adapter. Decides nothing; which adapter stands behind a port is known only here.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gate.adapters import keyfile, manifest
+from gate.adapters.clock import SystemClock
+from gate.adapters.embedded import (
+    EmbeddedAdmin,
+    EmbeddedInput,
+    EmbeddedOutput,
+    EmbeddedPublisher,
+    EmbeddedReader,
+    Seat,
+)
+from gate.adapters.rocksdb import RocksStateStore
+from gate.adapters.telemetry import LogTelemetry
+from gate.config import Config
+from gate.core import dsse, jcs
+from gate.core.limits import CONTROL_BYTES_MAX
+from gate.core.signature import key_id
+from gate.core.state import LineageKeys, derive_keys
+from gate.core.topics import Topics, topics_of, transactional_id
+from gate.core.trust import FORMAT as TRUST_ROOT_FORMAT
+from gate.core.trust import TrustRoot, TrustRootInvalid, verify_first
+from gate.errors import ConfigInvalid
+from gate.ports import Clock, LogReader, Publisher, Signer, Telemetry
+from gate.runtime.first_start import Beginning, init_lineage, topic_specs
+from gate.runtime.loop import Gate
+from gate.runtime.settings import GateSettings, Ports
+
+_DEVELOPMENT_DAYS = 3650
+_GATE_TOML = """\
+# A gate for development on one machine: every private key of this folder lies beside it.
+domain = "{domain}"
+gate = "gate"        # prefix of topics, and the consumer group
+slot = "gate-0"      # this running place
+
+[log]
+kind = "embedded"
+file = "log.sqlite"
+partitions = 4       # fixed at the first start
+
+[state]
+folder = "state"
+
+[keys]
+checkpoint = "keys/checkpoint.key"
+lineage_secret = "keys/lineage.secret"
+
+[trust]
+root = "trust-root.json"
+"""
+DEVELOPMENT_GATE: Final = "gate"
+DEVELOPMENT_ISSUERS: Final = {
+    "credit-bureau": "issuer",
+    "kyc-service": "issuer-kyc-service",
+    "core-banking": "issuer-core-banking",
+}
+"""The name of each issuer's key file in a development set."""
+_DEVELOPMENT_KEYS: Final = (
+    *("root-1", "root-2", "root-3", "author", "activator-1", "activator-2"),
+    *("operator-1", "operator-2", "requester", *DEVELOPMENT_ISSUERS.values(), "checkpoint"),
+)
+
+
+class FirstRoot(NamedTuple):
+    """The configured first trust root, verified, and its envelope as it is in the file."""
+
+    root: TrustRoot
+    envelope: bytes
+
+
+def clock() -> Clock:
+    """Return the system's clock."""
+    return SystemClock()
+
+
+def telemetry(config: Config) -> Telemetry:
+    """Return what writes events as JSON lines on stderr."""
+    return LogTelemetry(slot=config.slot)
+
+
+def topics(config: Config) -> Topics:
+    """Return the names of the gate's topics."""
+    return topics_of(config.gate)
+
+
+def signer(key_file: Path) -> Signer:
+    """Return the signer of a private key file. Raises `ConfigInvalid`."""
+    return keyfile.FileSigner(key_file)
+
+
+def lineage_keys(config: Config) -> LineageKeys:
+    """Return the keys derived from the configured lineage secret. Raises `ConfigInvalid`."""
+    return derive_keys(keyfile.read_secret(config.keys.lineage_secret))
+
+
+def create_key(key_file: Path) -> bytes:
+    """Make a private key file of mode 600 and return the public key. Raises `ConfigInvalid`."""
+    return keyfile.create_key(key_file)
+
+
+def create_secret(secret_file: Path) -> None:
+    """Make a lineage secret file of mode 600. Raises `ConfigInvalid`."""
+    keyfile.create_secret(secret_file)
+
+
+def runtime_manifest() -> bytes:
+    """Return the manifest of the gate that is running, as canonical JSON."""
+    return manifest.runtime_manifest()
+
+
+def runtime_line() -> str:
+    """Return the line that stands in every checkpoint for `runtime_manifest`."""
+    return manifest.runtime_line()
+
+
+def package_version() -> str:
+    """Return the version of the gate that is running."""
+    return manifest.package_version()
+
+
+def first_root(config: Config) -> FirstRoot:
+    """Return the configured first trust root. Raises `ConfigInvalid`."""
+    path = config.trust.root
+    try:
+        with path.open("rb") as file:
+            envelope = file.read(CONTROL_BYTES_MAX + 1)
+        return FirstRoot(verify_first(envelope), envelope)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"trust root `{path}` can not be read: {(error.strerror or '').lower()}"
+        ) from error
+    except TrustRootInvalid as error:
+        raise ConfigInvalid(f"trust root `{path}`: {error}") from error
+
+
+@contextmanager
+def open_reader(config: Config) -> Iterator[LogReader]:
+    """Open the log for reading, also beside a running gate. Raises `ConfigInvalid`."""
+    with closing(EmbeddedReader(config.log.file)) as opened:
+        yield opened
+
+
+@contextmanager
+def open_publisher(config: Config) -> Iterator[Publisher]:
+    """Open the log for publishing, also beside a running gate. Raises `ConfigInvalid`."""
+    with closing(EmbeddedPublisher(config.log.file, SystemClock())) as opened:
+        yield opened
+
+
+def create_topics(config: Config) -> None:
+    """Make the gate's topics where they are missing. Raises `ConfigInvalid`, `Unreachable`."""
+    specs = topic_specs(topics(config), config.log.partitions)
+    EmbeddedAdmin(config.log.file).create_topics(specs)
+
+
+def begin_lineage(config: Config, beginning: Beginning) -> int:
+    """Make the topics and write Genesis and trust root; return the partition count.
+
+    Raises `ConfigInvalid` when this is no first start, or something configured is wrong.
+    """
+    keys, first = lineage_keys(config), first_root(config)
+    checkpoint = signer(config.keys.checkpoint)
+    create_topics(config)
+    with open_reader(config) as log, open_publisher(config) as publisher:
+        return init_lineage(
+            domain=config.domain,
+            gate=config.gate,
+            topics=topics(config),
+            keys=keys,
+            root=first.root,
+            root_envelope=first.envelope,
+            runtime_line=runtime_line(),
+            beginning=beginning,
+            reader=log,
+            publisher=publisher,
+            signer=checkpoint,
+            clock=SystemClock(),
+        )
+
+
+@contextmanager
+def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
+    """Build the slot's gate; `told` takes its events. Raises `ConfigInvalid`."""
+    names, file, now = topics(config), config.log.file, SystemClock()
+    settings = GateSettings(
+        domain=config.domain,
+        gate=config.gate,
+        topics=names,
+        keys=lineage_keys(config),
+        runtime_line=runtime_line(),
+    )
+    checkpoint, seat = signer(config.keys.checkpoint), Seat(file, now)
+    with (
+        closing(EmbeddedReader(file)) as log,
+        closing(
+            EmbeddedInput(file, seat=seat, group_id=config.gate, topic=names.requests, clock=now)
+        ) as requests,
+        closing(
+            EmbeddedOutput(
+                file,
+                seat=seat,
+                transactional_id=transactional_id(config.gate, config.slot),
+                input_topic=names.requests,
+                clock=now,
+            )
+        ) as output,
+    ):
+        yield Gate(
+            settings=settings,
+            ports=Ports(
+                input=requests,
+                output=output,
+                reader=log,
+                stores=RocksStateStore(config.state.folder),
+                signer=checkpoint,
+                clock=now,
+                telemetry=told,
+            ),
+        )
+
+
+def create_development_set(folder: Path, *, domain: str, now_ms: int) -> None:
+    """Make keys, lineage secret, signed trust root and `gate.toml` in an empty or absent folder.
+
+    Everything lies together, which is good for development only. The trust root expires after ten
+    years. Raises `ConfigInvalid` when the folder holds anything, or can not be made.
+    """
+    keys = folder / "keys"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ConfigInvalid(f"folder `{folder}` is not empty: name a new one")
+        keys.mkdir(mode=0o700)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"folder `{folder}` can not be made: {(error.strerror or '').lower()}"
+        ) from error
+    public = {name: create_key(keys / f"{name}.key") for name in _DEVELOPMENT_KEYS}
+    create_secret(keys / "lineage.secret")
+    payload = jcs.canonical(_development_root(public, domain, now_ms))
+    message = dsse.pae(dsse.TRUST_ROOT, payload)
+    signatures = tuple(
+        (key_id(public[name]), signer(keys / f"{name}.key").sign(message))
+        for name in ("root-1", "root-2")
+    )
+    envelope = dsse.encode_envelope(dsse.Envelope(dsse.TRUST_ROOT, payload, signatures))
+    verify_first(envelope)
+    (folder / "trust-root.json").write_bytes(envelope)
+    (folder / "gate.toml").write_text(_GATE_TOML.format(domain=domain))
+
+
+def _development_root(public: Mapping[str, bytes], domain: str, now_ms: int) -> dict[str, object]:
+    def key(name: str, **more: object) -> dict[str, object]:
+        return {"holder": name, "key": public[name].hex(), **more}
+
+    every, active = ["*"], {"status": "active"}
+    return {
+        "checkpoint_keys": [
+            {
+                "key": public["checkpoint"].hex(),
+                "origins": [f"{domain}/{DEVELOPMENT_GATE}/"],
+                **active,
+            }
+        ],
+        "domain": domain,
+        "expires_ms": now_ms + _DEVELOPMENT_DAYS * 86_400_000,
+        "format": TRUST_ROOT_FORMAT,
+        "issued_ms": now_ms,
+        "pins": [],
+        "previous": None,
+        "roles": {
+            "operator": {
+                "keys": [key(f"operator-{n}", gates=every, **active) for n in (1, 2)],
+                "threshold": 2,
+            },
+            "policy_activator": {
+                "keys": [
+                    key(f"activator-{n}", gates=every, policies=every, **active) for n in (1, 2)
+                ],
+                "threshold": 2,
+            },
+            "policy_author": {
+                "keys": [key("author", policies=every, **active)],
+                "threshold": 1,
+            },
+            "requester": [key("requester", actors=every, **active)],
+            "signal_issuer": [
+                key(name, issuer=issuer, signals=every, **active)
+                for issuer, name in DEVELOPMENT_ISSUERS.items()
+            ],
+        },
+        "root": {"keys": [key(f"root-{n}") for n in (1, 2, 3)], "threshold": 2},
+        "version": 1,
+    }
