@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from gate.errors import Fenced, OutcomeUnknown
-from gate.ports import LogRecord, OffsetCommit, TopicPartition
+from gate.errors import Fenced, OutcomeUnknown, TransactionAborted
+from gate.ports import GroupIdentity, LogRecord, OffsetCommit, TopicPartition
 
 TRANSACTION_TIMEOUT_MS = 60_000
 SESSION_TIMEOUT_MS = 20_000
@@ -263,6 +263,20 @@ class Group:
             limit_ms = SESSION_TIMEOUT_MS if member.is_paused else MAX_POLL_INTERVAL_MS
             if now_ms - member.seen_ms > limit_ms:
                 self.leave(slot)
+
+    def check_member(self, identity: GroupIdentity) -> None:
+        """Refuse offsets of a member that is not of this generation."""
+        if identity.generation < 0 and not identity.member_id:
+            return  # a broker checks nothing then: why the gate must
+        if identity.member_id not in {member.member_id for member in self.members.values()}:
+            if identity.token in self.members:
+                text = f"slot_in_use: another process took slot `{identity.token}`"
+                raise Fenced(text)
+            text = f"member `{identity.member_id}` was expelled"
+            raise TransactionAborted(text)
+        if identity.generation != self.generation:
+            text = f"expected generation {self.generation}, got {identity.generation}"
+            raise TransactionAborted(text)
 
     def _ranges(self) -> dict[str, tuple[int, ...]]:
         slots = sorted(self.members)

@@ -39,7 +39,7 @@ from gate.ports import (
     TopicPartition,
     TopicSpec,
 )
-from tests.simulation.simulated_broker import OFFSETS, Group, Member
+from tests.simulation.simulated_broker import OFFSETS, Member
 from tests.simulation.simulated_cluster import SimulatedCluster
 from tests.simulation.world import SLOW_COMMIT_MS, Boundary, Way
 
@@ -196,7 +196,7 @@ class SimulatedOutput:
         with self._log.world.crossing(Boundary.SEND_OFFSETS):
             self._raise_failure()
             group = self._log.group(identity.group_id, self._input_topic)
-            _check_member(group, identity)
+            group.check_member(identity)
             try:
                 self._add(OFFSETS)
             except OutcomeUnknown as error:
@@ -259,21 +259,6 @@ class SimulatedOutput:
             raise self._failure
         if self._failure is not None:
             raise TransactionAborted(str(self._failure)) from self._failure
-
-
-def _check_member(group: Group, identity: GroupIdentity) -> None:
-    if identity.generation < 0 and not identity.member_id:
-        return  # a broker checks nothing then: why the gate must
-    known = {member.member_id: slot for slot, member in group.members.items()}
-    if identity.member_id not in known:
-        if identity.token in group.members:
-            text = f"slot_in_use: another process took slot `{identity.token}`"
-            raise Fenced(text)
-        text = f"member `{identity.member_id}` was expelled"
-        raise TransactionAborted(text)
-    if identity.generation != group.generation:
-        text = f"expected generation {group.generation}, got {identity.generation}"
-        raise TransactionAborted(text)
 
 
 class SimulatedReader:

@@ -162,6 +162,10 @@ class World:
         self.visits: Counter[Boundary] = Counter()
         self.fired: list[Fault] = []
         self._faults: dict[tuple[Boundary, int], Way] = {}
+        self.plan(faults)
+
+    def plan(self, faults: Sequence[Fault]) -> None:
+        """Let these crossings fail; visits already made do not come again."""
         for boundary, visit, way in faults:
             assert way in ways_of(boundary), f"{boundary.value} can not fail so: {way.value}"
             self._faults[boundary, visit] = way

@@ -48,7 +48,7 @@ class EmbeddedInput:
         """Follow the port; the first call joins and assigns every partition."""
         if self._generation < 0:
             self._join()
-            return Polled(tuple(self._partition_ids), (), ())
+            return Polled(tuple(self._partition_ids), (), [])
         deadline_ms = self._clock.monotonic_ms() + timeout_ms
         while True:
             records = self._fetch(records_max)
