@@ -372,6 +372,7 @@ class EventKind(Enum):
     TRANSACTION_ABORTED = "transaction_aborted"
     OUTCOME_UNKNOWN = "outcome_unknown"
     PRODUCER_RENEWED = "producer_renewed"
+    LOG_UNREACHABLE = "log_unreachable"
     CONTROL_ACCEPTED = "control_accepted"
     CONTROL_REFUSED = "control_refused"
 

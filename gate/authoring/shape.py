@@ -95,12 +95,13 @@ class Member:
 class Record:
     """A closed set of members; read as `dict` of those that are given.
 
-    Exactly one of `one_of` must be given, where there are any; `rest` is the kind of members whose
-    names the author chooses.
+    Exactly one of `one_of` must be given, where there are any; a member of `only_beside` needs one
+    of these beside it; `rest` is the kind of members whose names the author chooses.
     """
 
     members: MappingOf[str, Member]
     one_of: tuple[str, ...] = ()
+    only_beside: MappingOf[str, tuple[str, ...]] = field(default_factory=dict)
     rest: "Kind | None" = None
 
 
@@ -254,6 +255,13 @@ class _Reader:
             words = ", ".join(f"`{name}`" for name in kind.one_of)
             got = " and ".join(f"`{name}`" for name in given) or "none"
             self.fault(node.place, f"expected exactly one of {words}, got {got}")
+            return
+        for entry, _ in node.entries:
+            beside = kind.only_beside.get(entry.text, given)
+            if not any(name in given for name in beside) and kind.one_of:
+                words = " or ".join(f"`{name}`" for name in beside)
+                message = f"`{entry.text}` can only stand beside {words}"
+                self.fault(entry.place, message, "remove it")
 
     def _tagged(self, node: Node, kind: Tagged, path: Path) -> object:
         if not self._is(node, Mapping, path):

@@ -141,6 +141,11 @@ _RULE = Record(
         "approval": Member(kind=_APPROVAL, doc="who must approve", is_required=False),
     },
     one_of=EFFECTS,
+    only_beside={
+        "message": ("deny", "require_approval"),
+        "remedy": ("deny", "require_approval"),
+        "approval": ("require_approval",),
+    },
 )
 _VARIABLE = Record(
     members={
@@ -246,8 +251,17 @@ class Source:
     read: Read
 
     def invalid(self, issues: Iterable[Issue]) -> SourceInvalid:
-        """Return the core's findings as faults of this file."""
-        return SourceInvalid([self.fault(issue) for issue in issues])
+        """Return the core's findings as faults of this file.
+
+        What is wrong below a member that is itself a finding says nothing more.
+        """
+        found = tuple(issues)
+        paths = {issue.path for issue in found}
+        return SourceInvalid(
+            self.fault(issue)
+            for issue in found
+            if not any(issue.path[:length] in paths for length in range(1, len(issue.path)))
+        )
 
     def fault(self, issue: Issue) -> Fault:
         """Return one finding at its line and column in the file."""

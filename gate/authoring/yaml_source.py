@@ -95,8 +95,8 @@ def read_yaml(data: bytes, file: str) -> tuple[Node, Lines]:
     """
     text = _text(data, file)
     lines = Lines(file, text)
-    _refuse_tokens(text, lines)
-    return _Composer(text, lines).document(), lines
+    still = _refuse_tokens(text, lines)
+    return _Composer(text, lines, still).document(), lines
 
 
 def _text(data: bytes, file: str) -> str:
@@ -141,21 +141,43 @@ def _first_unseen(text: str) -> int:
     )
 
 
-def _refuse_tokens(text: str, lines: Lines) -> None:
+class _Open(NamedTuple):
+    """What was open when the syntax broke: brackets, and the last text in quotes of many lines."""
+
+    brackets: list[yaml.Token]
+    quoted: list[yaml.ScalarToken]
+
+
+def _refuse_tokens(text: str, lines: Lines) -> _Open:
     """Refuse what the token stream shows, even if a syntax error follows it."""
     faults = []
     loader = yaml.BaseLoader(text)
+    still = _Open([], [])
     try:
         while loader.check_token():
             token: yaml.Token = loader.get_token()  # type: ignore[no-untyped-call]
+            _follow(token, still)
             message, hint = _forbidden(token)
             if message:
-                mark = token.start_mark
-                faults.append(lines.fault(mark.line + 1, mark.column + 1, message, hint))
+                faults.append(lines.fault(*_place(token), message, hint))
     except (yaml.MarkedYAMLError, ValueError, OverflowError) as error:
-        faults = faults or [_syntax_fault(error, loader, lines)]
+        faults = faults or [_syntax_fault(error, loader, lines, still)]
     if faults:
         raise SourceInvalid(faults)
+    return still
+
+
+def _follow(token: yaml.Token, still: _Open) -> None:
+    if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
+        still.brackets.append(token)
+    elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken):
+        del still.brackets[-1:]
+    elif (
+        isinstance(token, yaml.ScalarToken)
+        and token.style in ("'", '"')
+        and token.start_mark.line != token.end_mark.line
+    ):
+        still.quoted.append(token)
 
 
 def _forbidden(token: yaml.Token) -> tuple[str, str]:
@@ -173,35 +195,49 @@ def _forbidden(token: yaml.Token) -> tuple[str, str]:
 
 
 def _syntax_fault(
-    error: yaml.MarkedYAMLError | ValueError | OverflowError, loader: yaml.BaseLoader, lines: Lines
+    error: yaml.MarkedYAMLError | ValueError | OverflowError,
+    loader: yaml.BaseLoader,
+    lines: Lines,
+    still: _Open,
 ) -> Fault:
+    """Return the fault at what was left open, where that explains the error, else at the error."""
+    mark = loader.get_mark()
     if not isinstance(error, yaml.MarkedYAMLError):
         # PyYAML does not check the number of an escape or a directive before it uses it.
-        mark = loader.get_mark()
         return lines.fault(mark.line + 1, mark.column + 1, "not YAML: number out of range")
-    mark = error.problem_mark or error.context_mark or loader.get_mark()
-    if "end" in (error.problem or "") and error.context_mark:
-        mark = error.context_mark  # where it began says more than where the file ends
-    line, column = mark.line + 1, mark.column + 1
+    mark = error.problem_mark or error.context_mark or mark
     problem = escaped(error.problem or "can not be read")
     context = f" {escaped(error.context)}" if error.context else ""
-    hint = _QUOTE_HINT
+    for token in still.quoted:
+        if token.end_mark.line == mark.line:
+            message = f"text in quotes does not end in its line: line {mark.line + 1}: {problem}"
+            return lines.fault(*_place(token), message, "close the quotes")
+    began = still.brackets[-1].start_mark if still.brackets else error.context_mark
+    is_open = still.brackets or "flow" in context or "end of stream" in problem
+    if is_open and began is not None and began.line < mark.line:
+        bracket = escaped(began.buffer[began.pointer]) if began.buffer else "["
+        message = f"`{bracket}` is not closed: line {mark.line + 1}: {problem}"
+        return lines.fault(began.line + 1, began.column + 1, message, "close it, or quote the text")
+    message = f"not YAML{context}: {problem}"
+    return lines.fault(mark.line + 1, mark.column + 1, message, _syntax_hint(problem, context))
+
+
+def _syntax_hint(problem: str, context: str) -> str:
     if "mapping values are not allowed" in problem:
-        hint = "a text that contains `: ` must be quoted, and members of one level align"
-    elif "expected <block end>" in problem:
-        hint = 'members of one level start in the same column; quote a text that goes on after `"`'
-    elif "flow" in context:
-        hint = "quote a text inside `{…}` or `[…]` that contains `,`, `[`, `]`, `{` or `}`"
-    elif "\\t" in problem or "\t" in problem:
-        hint = "indent with spaces"
-    return lines.fault(line, column, f"not YAML{context}: {problem}", hint)
+        return "a text that contains `: ` must be quoted, and members of one level align"
+    if "expected <block end>" in problem:
+        return 'members of one level start in the same column; quote a text that goes on after `"`'
+    if "flow" in context:
+        return "quote a text inside `{…}` or `[…]` that contains `,`, `[`, `]`, `{` or `}`"
+    return "indent with spaces" if "\\t" in problem else _QUOTE_HINT
 
 
 class _Composer:
     """Builds nodes from events; holds the position in the stream, so one use only."""
 
-    def __init__(self, text: str, lines: Lines) -> None:
+    def __init__(self, text: str, lines: Lines, still: _Open) -> None:
         self._text = text
+        self._still = still
         self._lines = lines
         self._faults: list[Fault] = []
         self._loader = yaml.BaseLoader(text)
@@ -210,7 +246,7 @@ class _Composer:
         try:
             return self._document()
         except yaml.MarkedYAMLError as error:
-            fault = _syntax_fault(error, self._loader, self._lines)
+            fault = _syntax_fault(error, self._loader, self._lines, self._still)
             raise SourceInvalid([*self._faults, fault]) from error
 
     def _next(self) -> yaml.Event:
@@ -291,9 +327,9 @@ class _Composer:
         return Scalar(text=text, place=_place(event), raw=raw, style=event.style or "")
 
 
-def _place(event: yaml.Event) -> Place:
-    assert event.start_mark is not None
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _place(at: yaml.Event | yaml.Token) -> Place:
+    assert at.start_mark is not None
+    return Place(at.start_mark.line + 1, at.start_mark.column + 1)
 
 
 def _joined(text: str) -> str:

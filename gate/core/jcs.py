@@ -203,7 +203,7 @@ def _integer(text: str) -> int:
 def _check(value: object) -> None:
     """Check depth and strings without recursion."""
     level: list[object] = [value]
-    for _ in range(DEPTH_MAX + 1):
+    for _ in range(DEPTH_MAX):
         below: list[object] = []
         for item in level:
             if type(item) is str:

@@ -17,6 +17,7 @@ from gate.errors import (
     Pinned,
     StoreDamaged,
     TransactionAborted,
+    Unreachable,
 )
 from gate.ports import EventKind, LogRecord, Polled, TopicPartition
 from gate.runtime.assignment import advance, store_identity
@@ -44,6 +45,7 @@ class Gate:
     ports: Ports
     partitions: dict[int, OwnedPartition] = field(default_factory=dict)
     _aborts_in_a_row: int = 0
+    _unreachable_since_ms: int = -1
     _checked_at_ms: int = 0
     _flushed_at_ms: int = 0
 
@@ -67,9 +69,13 @@ class Gate:
 
     def _turn(self) -> bool:
         """Poll once and work off what came; return whether anything was decided or restored."""
-        polled = self.ports.input.poll(
-            records_max=self.settings.batch_records_max, timeout_ms=self._poll_timeout_ms()
-        )
+        try:
+            polled = self.ports.input.poll(
+                records_max=self.settings.batch_records_max, timeout_ms=self._poll_timeout_ms()
+            )
+        except Unreachable as gone:
+            self._wait_for_the_log(gone)
+            return True
         self._follow(polled)
         restored = self._advance_all()
         batch = self._batch(polled.records)
@@ -124,12 +130,26 @@ class Gate:
             if waited_ms > PIN_DEADLINE_MS:
                 self._stop(partition, PartitionStopped("pinned", partition.number, str(wait)))
             return False
+        except Unreachable as gone:
+            self._wait_for_the_log(gone)
+            return False
         except PartitionStopped as stop:
             self._stop(partition, stop)
             return False
         if is_ready:
+            self._unreachable_since_ms = -1
             ports.telemetry.emit(EventKind.PARTITION_READY, partition=partition.number)
         return True
+
+    def _wait_for_the_log(self, gone: Unreachable) -> None:
+        """Wait for what may come back; past the deadline the process ends and says so."""
+        now_ms = self.ports.clock.monotonic_ms()
+        if self._unreachable_since_ms < 0:
+            self._unreachable_since_ms = now_ms
+            self.ports.telemetry.emit(EventKind.LOG_UNREACHABLE, why=str(gone))
+        elif now_ms - self._unreachable_since_ms > PIN_DEADLINE_MS:
+            raise gone
+        self.ports.clock.sleep_ms(_WAIT_MS)
 
     def _stop(self, partition: OwnedPartition, stop: PartitionStopped) -> None:
         """Stop one partition with its cause; the others go on. Tried again in 30 s."""
@@ -194,7 +214,7 @@ class Gate:
         ports = self.ports
         try:
             run_transaction(batch, self.partitions, self.settings, ports)
-            self._aborts_in_a_row = 0
+            self._aborts_in_a_row, self._unreachable_since_ms = 0, -1
         except TransactionAborted as abort:
             ports.telemetry.emit(EventKind.TRANSACTION_ABORTED, why=str(abort))
             self._count_abort(sorted(batch), str(abort))
@@ -203,6 +223,9 @@ class Gate:
             self._settle(str(unknown))
         except (Pinned, Pending):
             ports.clock.sleep_ms(_WAIT_MS)
+            self._doubt_all()
+        except Unreachable as gone:
+            self._wait_for_the_log(gone)
             self._doubt_all()
         except (StoreDamaged, PartitionStopped) as fault:
             self._abort()

@@ -109,10 +109,10 @@ def _usual_check(bundle: Bundle) -> Callable[[ActionRequest], AskCheck | None]:
 
 
 def _resource_test(bundle: Bundle, objects: dict[str, Any]) -> str:
-    """Return generated code that compares the resource, given the values as `v0`, `v1` …"""
+    """Return generated code that compares the resource; values are named `v0`, `v1` and so on."""
     kind = bundle.resource_input
     if kind is not None:
-        return f"(resource := request.resource) is not None and {bounds_test(kind, 'resource', objects)}"
+        return bounds_test(kind, "request.resource", objects)
     parsed = template.parse(bundle.resource_template)
     objects["texts"] = parsed.texts
     objects["text_of"] = text_of

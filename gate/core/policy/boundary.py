@@ -108,7 +108,7 @@ def is_date(text: str) -> bool:
 
 
 def moment(time_ms: int) -> datetime:
-    """Return milliseconds since 1970 UTC, within the years 1 to 9999, as a time in UTC."""
+    """Return milliseconds since 1970 UTC, within the years 1000 to 9999, as a time in UTC."""
     return _EPOCH + timedelta(milliseconds=time_ms)
 
 

@@ -150,7 +150,7 @@ class Policy:
         """Compare each date part of the key with the UTC date of append time.
 
         Returns STALE for an earlier, FROM_FUTURE for a later date, phase ADMIT; None when all are
-        equal or there is none. Append time must lie in the years 1 to 9999.
+        equal or there is none. Append time must lie in the years 1000 to 9999.
         """
         return self._key.check_time(inputs, append_time_ms)
 
@@ -174,7 +174,7 @@ class Policy:
         """Evaluate variables, then all rules, then constraints (`bad-input.md` §1 steps 9, 10).
 
         `inputs` holds every declared parameter and signal, checked. `now_ms` is the record's append
-        time and lies in the years 1 to 9999. Reasons have phase EVALUATE: the erring variable; else
+        time and lies in the years 1000 to 9999. Reasons have phase EVALUATE: the erring variable; else
         every erring rule; else every deny and approval demand that fired, in document order; else
         NO_PERMIT; else every erring constraint. Approvals are never satisfied yet.
         """

@@ -57,7 +57,7 @@ class BytesType:
 
 @dataclass(frozen=True, slots=True)
 class TimestampType:
-    """Milliseconds since 1970 UTC within the years 1 to 9999; expressions see a timestamp."""
+    """Milliseconds since 1970 UTC within the years 1000 to 9999; expressions see a timestamp."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ _FAULT: Final = re.compile(
     r"ERROR: <input>:(-?[0-9]+):(-?[0-9]+): (.*?)(?=\n \| |\nERROR: |\Z)", re.DOTALL
 )
 _STATUS: Final = re.compile(r" \[[A-Z_]+\]\Z")
+_QUOTED: Final = re.compile(r"'([^']*)'")
 _PREFIX: Final = re.compile(r"\A[A-Z_]+: ")
 
 
@@ -187,7 +188,12 @@ def _faults(text: str) -> tuple[CompileFault, ...]:
     faults = []
     for match in _FAULT.finditer(text):
         line, column = max(0, int(match[1])), max(0, int(match[2]))
-        message = _STATUS.sub("", match[3]).strip().replace("\n", " ")
-        faults.append(CompileFault(line, column, message))
-    whole = _STATUS.sub("", _PREFIX.sub("", text)).strip().replace("\n", " ")
-    return tuple(dict.fromkeys(faults)) or (CompileFault(0, 0, whole),)
+        faults.append(CompileFault(line, column, _worded(match[3])))
+    whole = _PREFIX.sub("", text)
+    return tuple(dict.fromkeys(faults)) or (CompileFault(0, 0, _worded(whole)),)
+
+
+def _worded(text: str) -> str:
+    """Return a complaint in this project's wording: lower case, names in backticks."""
+    text = _STATUS.sub("", text).replace(" (in container '')", "").replace("\n", " ").strip()
+    return _QUOTED.sub(r"`\1`", text[:1].lower() + text[1:])

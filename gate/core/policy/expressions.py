@@ -5,11 +5,13 @@ trees do that a policy must not. Variables may use those before them. How the tr
 `program`'s affair.
 """
 
+import difflib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from gate.core.jcs import quoted
-from gate.core.policy import profile, template
+from gate.core.policy import names, profile, template
 from gate.core.policy.declaration import (
     BoolType,
     BytesType,
@@ -189,9 +191,11 @@ class _Reader:
             tree = decode(environment.compile(text).serialised())
         except CompileFailed as error:
             self.issues += [
-                Issue(path, fault.message, "", fault.line, fault.column)
+                Issue(
+                    path, fault.message, _hint(fault.message, self.types), fault.line, fault.column
+                )
                 for fault in error.faults
-                if not any(f"'{name}'" in fault.message for name in self._failed)
+                if not any(f"`{name}`" in fault.message for name in self._failed)
             ]
             return None
         except TreeInvalid as error:
@@ -211,6 +215,26 @@ class _Reader:
 
     def _fault(self, path: Path, message: str, hint: str, place: tuple[int, int] = (0, 0)) -> None:
         self.issues.append(Issue(path, message, hint, *place))
+
+
+def _hint(message: str, types: Mapping[str, str]) -> str:
+    """Return how to cure a complaint of the compiler."""
+    if "recursion" in message:
+        return f"expected at most {profile.DEPTH_MAX} levels of nesting: use variables"
+    if message.startswith("undeclared reference to `"):
+        name = message.split("`")[1]
+        close = difflib.get_close_matches(name, sorted(types), 1)
+        if close:
+            return f"did you mean `{close[0]}`?"
+        return f"declare it; the functions of {profile.PROFILE} are {_FUNCTIONS}"
+    if message.startswith("found no matching overload"):
+        return "compare and combine values of one type; strings have no order and no sum"
+    return ""
+
+
+_FUNCTIONS: Final = ", ".join(
+    sorted([name for name in profile.OVERLOADS if name.isalpha()] + list(profile.MACROS))
+)
 
 
 def _size(tree: Node, sizes: Mapping[str, int]) -> int:
@@ -246,7 +270,8 @@ def _literals(expressions: Expressions) -> Iterator[Issue]:
                 continue
             receiver = (Const("string", ""), literal) if call.is_method else (literal,)
             trial = Call(call.function, call.overload, call.is_method, receiver)
-            if environment.compile(unparse(trial)).evaluate({}) is ERROR:
+            result = environment.compile(unparse(trial)).evaluate({})
+            if result is ERROR or (isinstance(result, timedelta) and abs(result) > _LONGEST):
                 line, column = place_of(read.text, literal.offset)
                 yield Issue(
                     read.path,
@@ -257,6 +282,7 @@ def _literals(expressions: Expressions) -> Iterator[Issue]:
                 )
 
 
+_LONGEST: Final = timedelta(milliseconds=names.DURATION_MS_MAX)
 _LITERALS: Final = {
     "matches": "pattern",
     "duration": "duration",
@@ -264,7 +290,7 @@ _LITERALS: Final = {
 }
 _LITERAL_HINTS: Final = {
     "matches": "patterns follow RE2: no look-around, no back-references",
-    "duration": 'such as "90s", "15m" or "24h"',
+    "duration": 'such as "90s", "15m" or "24h", at most 100 years',
     "timestamp": 'such as "2026-01-01T00:00:00Z"',
 }
 

@@ -25,9 +25,9 @@ IDENTIFIER_BYTES_MAX: Final = limits.IDENTIFIER_BYTES_MAX
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
-TIME_MS_MIN: Final = -62_135_596_800_000  # 0001-01-01T00:00:00Z, CEL's first timestamp
+TIME_MS_MIN: Final = -30_610_224_000_000  # 1000-01-01T00:00:00Z: the engine errs at 0001-01-01
 TIME_MS_MAX: Final = 253_402_300_799_999  # the last millisecond of 9999, CEL's last
-DURATION_MS_MAX: Final = 100 * 366 * 86_400_000
+DURATION_MS_MAX: Final = 100 * 366 * 86_400_000  # the engine is inexact beyond 292 years
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """A parameter, a signal, a variable, a constraint."""

@@ -28,7 +28,8 @@ _BINARY: Final = {
     "_%_": "%",
     "@in": "in",
 }
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_ESCAPES: Final = str.maketrans({**_CONTROLS, ord("\\"): "\\\\", ord('"'): '\\"'})
 
 
 def substitute(node: Node, trees: Mapping[str, Node]) -> Node:

@@ -7,6 +7,8 @@ Leaves to others: whether the bytes are canonical and signed (`verify`), and whe
 again gives the same answer.
 """
 
+from functools import lru_cache
+
 from gate.core.limits import REASONS_MAX
 from gate.core.proof.checkpoint import CheckpointInvalid, origin
 from gate.core.reasons import Code, Phase, Reason
@@ -185,6 +187,7 @@ def _gap(entry: Gap) -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def _is_named(log: str, domain: str, gate: str, topic: str, partition: int, epoch: int) -> bool:
     try:
         return origin(domain, gate, topic, partition, epoch) == log

@@ -50,30 +50,52 @@ class CheckpointVerifier:
 
     def verify(self, record: DecisionRecord) -> Verified | Refused:
         """Verify one record: steps 1 to 5, 8, 9, and its ask. Never raises on any bytes."""
-        index, size, path = record.leaf_index, record.tree_size, record.inclusion_path
-        key = (record.log, size, record.runtime, record.signatures)
-        leaf = merkle.leaf_hash(record.entry)
-        known = self._known.get(key)
-        if known is None or not _leads(known, leaf, index, size, path):
-            checked = self._check(record, leaf)
-            if isinstance(checked, Refused):
-                return checked
-            if len(self._known) >= self.CHECKPOINTS_MAX:
-                del self._known[next(iter(self._known))]
-            self._known[key] = known = checked
-        elif len(known.proven) > self.PLACES_MAX:
-            known.proven.clear()
-        entry = read_leaf(record.entry, record.log, index)
+        known = self._proven(record)
+        if isinstance(known, Refused):
+            return known
+        entry = read_leaf(record.entry, record.log, record.leaf_index)
         if isinstance(entry, Refused):
             return entry
         refused = _ask(entry, record.ask)
         if refused is not None:
             return refused
         trust = self._trust
-        version = trust.version if isinstance(trust, TrustRoot) else None
         return Verified(
-            known.status, entry, record.log, index, size, known.root, record.runtime, version, False
+            status=known.status,
+            entry=entry,
+            origin=record.log,
+            leaf_index=record.leaf_index,
+            tree_size=record.tree_size,
+            root=known.root,
+            runtime=record.runtime,
+            trust_root_version=trust.version if isinstance(trust, TrustRoot) else None,
+            re_decided=False,
         )
+
+    def prove(self, record: DecisionRecord) -> Status | Refused:
+        """Verify that the lineage holds the record's entry bytes: steps 1 to 5, nothing read.
+
+        For programs that compare or count many records and decode few.
+        """
+        known = self._proven(record)
+        return known if isinstance(known, Refused) else known.status
+
+    def _proven(self, record: DecisionRecord) -> _Checkpoint | Refused:
+        index, size, path = record.leaf_index, record.tree_size, record.inclusion_path
+        key = (record.log, size, record.runtime, record.signatures)
+        leaf = merkle.leaf_hash(record.entry)
+        known = self._known.get(key)
+        if known is not None and _leads(known, leaf, index, size, path):
+            if len(known.proven) > self.PLACES_MAX:
+                known.proven.clear()
+            return known
+        checked = self._check(record, leaf)
+        if isinstance(checked, Refused):
+            return checked
+        if len(self._known) >= self.CHECKPOINTS_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[key] = checked
+        return checked
 
     def _check(self, record: DecisionRecord, leaf: bytes) -> _Checkpoint | Refused:
         # 1

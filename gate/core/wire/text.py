@@ -7,6 +7,8 @@ the direction of text (Unicode Standard Annex 9), which make a text look like an
 import re
 import unicodedata
 
+from gate.core.wire.unicode14 import is_assigned
+
 _FORBIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, delete, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks, embeddings, overrides, isolates
@@ -23,8 +25,12 @@ def has_forbidden(text: str) -> bool:
 
 
 def is_nfc(text: str) -> bool:
-    """Say whether the text is in Normalization Form C (Unicode Standard Annex 15)."""
-    return text.isascii() or unicodedata.is_normalized("NFC", text)
+    """Say whether the text is in Normalization Form C (Unicode Standard Annex 15).
+
+    A character that Unicode 14.0 has not assigned has no form yet: a text with one is not.
+    INVARIANT (one answer for ever): every Python from 3.11 on says the same.
+    """
+    return text.isascii() or (is_assigned(text) and unicodedata.is_normalized("NFC", text))
 
 
 def escaped(text: str) -> str:
