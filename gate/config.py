@@ -14,6 +14,8 @@
     lineage_secret = "keys/lineage.secret"
     [trust]
     root = "trust-root.json"
+    [run]
+    batch_records_max = 5000
 
 An environment variable is `GATE_`, the section, two underscores, the key: `GATE_LOG__FILE`.
 Relative paths, wherever they come from, are relative to the file's folder.
@@ -98,6 +100,17 @@ class TrustConfig(_Section):
     root: Path = Field(description="the file of the signed first trust root")
 
 
+class RunConfig(_Section):
+    """How the gate works off its input."""
+
+    batch_records_max: int = Field(
+        default=5_000,
+        ge=1,
+        le=100_000,
+        description="an integer from 1 to 100000: records decided in one transaction at most",
+    )
+
+
 class Config(BaseSettings):
     """A valid configuration; every path in it is absolute."""
 
@@ -116,6 +129,7 @@ class Config(BaseSettings):
     state: StateConfig
     keys: KeysConfig
     trust: TrustConfig
+    run: RunConfig = RunConfig()
 
     @property
     def audience(self) -> str:

@@ -197,6 +197,7 @@ def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
         topics=names,
         keys=lineage_keys(config),
         runtime_line=runtime_line(),
+        batch_records_max=config.run.batch_records_max,
     )
     checkpoint, seat = signer(config.keys.checkpoint), Seat(file, now)
     with (
