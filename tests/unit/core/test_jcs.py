@@ -121,7 +121,9 @@ def test_base64_reads_back(data):
     assert jcs.decode_base64(jcs.encode_base64(data)) == data
 
 
-@pytest.mark.parametrize("text", ["QQ", "QR==", "QQ==\n", "Q Q==", "-_==", "QQ===", "é", "QQ==QQ=="])
+@pytest.mark.parametrize(
+    "text", ["QQ", "QR==", "QQ==\n", "Q Q==", "-_==", "QQ===", "é", "QQ==QQ=="]
+)
 def test_base64_has_one_spelling(text):
     with pytest.raises(jcs.JsonInvalid, match="base64"):
         jcs.decode_base64(text)

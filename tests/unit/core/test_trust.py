@@ -141,9 +141,9 @@ def test_the_first_trust_root_needs_its_own_threshold():
         verify_first(dsse.encode_envelope(trust_root_envelope("ann")))
     with pytest.raises(TrustRootInvalid, match="is not listed for this"):
         verify_first(dsse.encode_envelope(trust_root_envelope("ann", "bob", "author")))
+    mistyped = envelope(dsse.POLICY, jcs.canonical(trust_root()), "ann", "bob")
     with pytest.raises(TrustRootInvalid, match="expected payload type"):
-        payload = jcs.canonical(trust_root())
-        verify_first(dsse.encode_envelope(envelope(dsse.POLICY, payload, "ann", "bob")))
+        verify_first(dsse.encode_envelope(mistyped))
     with pytest.raises(TrustRootInvalid, match="not JSON"):
         verify_first(b"{")
 
