@@ -149,7 +149,10 @@ def admit_cases() -> list[Case]:
         _case("another record key", "misrouted", a_request(), key=b"L-2"),
         _case("no record key", "misrouted", a_request(), key=None),
         _case(
-            "too old", "stale", a_request(issued_at_ms=NOW_MS - 15 * MINUTE - 1), field="issued_at_ms"
+            "too old",
+            "stale",
+            a_request(issued_at_ms=NOW_MS - 15 * MINUTE - 1),
+            field="issued_at_ms",
         ),
         _case(
             "from the future",

@@ -202,9 +202,7 @@ class World:
             for topic in (TOPICS.approved, TOPICS.denied)
             for record in self.records(topic)
         ]
-        entries = [
-            (record.log, record.leaf_index, read_entry(record.entry)) for record in found
-        ]
+        entries = [(record.log, record.leaf_index, read_entry(record.entry)) for record in found]
         return [entry for _, _, entry in sorted(entries, key=lambda item: item[:2])]
 
 

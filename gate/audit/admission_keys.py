@@ -30,6 +30,17 @@ class ApprovedKeys:
         """Return the number of approvals counted."""
         return sum(len(bucket) for bucket in self._buckets) // STATE_KEY_BYTES
 
+    def count(self, keys: frozenset[bytes]) -> int:
+        """Return how many approvals were of one of these state keys."""
+        counted = 0
+        for bucket in {key[0] for key in keys}:
+            data = self._buckets[bucket]
+            counted += sum(
+                bytes(data[start : start + STATE_KEY_BYTES]) in keys
+                for start in range(0, len(data), STATE_KEY_BYTES)
+            )
+        return counted
+
     def repeated(self) -> frozenset[bytes]:
         """Return the state keys that were approved more than once."""
         repeated = set()

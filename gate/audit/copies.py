@@ -160,12 +160,11 @@ class QuarantineWalk:
 
         `source` is the input record, `None` where it is no longer kept.
         """
-        copy = self._peek()
-        while copy is not None and copy.leaf_index < leaf_index:
-            self._unknown(copy)
-            copy = self._peek()
         reason = entry.reasons[0]
         is_called_for = (reason.code, reason.phase) in _QUARANTINED
+        peek = self._peek if is_called_for else self._head.peek
+        while (copy := peek()) is not None and copy.leaf_index < leaf_index:
+            self._unknown(copy)
         if copy is None or copy.leaf_index > leaf_index:
             if not is_called_for:
                 return
@@ -196,9 +195,7 @@ class QuarantineWalk:
             else:
                 self._unknown(copy)
 
-    def _compare(
-        self, copy: _Copy, entry: Decision, origin: str, source: LogRecord | None
-    ) -> None:
+    def _compare(self, copy: _Copy, entry: Decision, origin: str, source: LogRecord | None) -> None:
         record, headers, reason = copy.record, copy.headers, entry.reasons[0]
         offset, index = record.offset, copy.leaf_index
         position = f"{origin}@{entry.input_offset}".encode()
@@ -206,7 +203,9 @@ class QuarantineWalk:
             reason
         ).encode("ascii"):
             wanted = f"reason `{_code(reason)}` at `{position.decode()}`"
-            found = f"`{_shown(headers.get('reason'))}` at `{_shown(headers.get('input-position'))}`"
+            found = (
+                f"`{_shown(headers.get('reason'))}` at `{_shown(headers.get('input-position'))}`"
+            )
             self._add(Fault.QUARANTINE_DIFFERS, wanted, found, offset, index)
         value = record.value or b""
         if reason.code is Code.TOO_LARGE and "input-bytes" in headers:
@@ -224,7 +223,11 @@ class QuarantineWalk:
         found = f"one of leaf {copy.leaf_index}"
         offset = copy.record.offset
         self._add(
-            Fault.QUARANTINE_UNKNOWN, "copies of quarantined denials", found, offset, copy.leaf_index
+            Fault.QUARANTINE_UNKNOWN,
+            "copies of quarantined denials",
+            found,
+            offset,
+            copy.leaf_index,
         )
 
     def _peek(self) -> _Copy | None:

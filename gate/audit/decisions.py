@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gate.audit.findings import Fault, Findings
 from gate.audit.topics_reading import Cursor, Head
 from gate.core.proof.records import CheckpointVerifier
-from gate.core.proof.verdict import Refused
+from gate.core.proof.verdict import Refused, Verified
 from gate.core.trust import TrustRoot
 from gate.core.values import Decision, DecisionRecord
 from gate.core.wire.reader import WireError
@@ -24,6 +24,8 @@ class Found(NamedTuple):
     log_record: LogRecord
     record: DecisionRecord
     entry: Decision
+    root: bytes
+    """The root that its path leads to, and that its signature is over."""
 
 
 class _Read(NamedTuple):
@@ -68,11 +70,10 @@ class DecisionWalk:
         """Pass records at the heads that do not verify: they hide those behind them."""
         for head in self._heads:
             while (item := head.peek()) is not None:
-                found: dict[int, list[Found]] = {}
-                if isinstance(self._verify(item.record, origin), Decision):
+                if isinstance(self._verify(item.record, origin), Verified):
                     break
                 head.pop()
-                self._judge(head.cursor.partition, item, origin, found, set())
+                self._judge(head.cursor.partition, item, origin, {}, set())
 
     def finish(self) -> None:
         """Count what lies past the audited end."""
@@ -90,10 +91,11 @@ class DecisionWalk:
         refused: set[int],
     ) -> None:
         record = item.record
-        entry = self._verify(record, origin)
-        if isinstance(entry, Decision):
+        verified = self._verify(record, origin)
+        if isinstance(verified, Verified):
+            assert isinstance(verified.entry, Decision), "a decision record holds a decision"
             found.setdefault(record.leaf_index, []).append(
-                Found(where, item.log_record, record, entry)
+                Found(where, item.log_record, record, verified.entry, verified.root)
             )
             return
         refused.add(record.leaf_index)
@@ -101,12 +103,12 @@ class DecisionWalk:
             Fault.PROOF_REFUSED,
             where,
             expected="a decision record that verifies",
-            found=entry,
+            found=verified,
             offset=item.log_record.offset,
             leaf_index=record.leaf_index,
         )
 
-    def _verify(self, record: DecisionRecord, origin: str) -> Decision | str:
+    def _verify(self, record: DecisionRecord, origin: str) -> Verified | str:
         if record.log != origin:
             return f"one of log `{record.log}`"
         if self._verifier is None:
@@ -114,8 +116,7 @@ class DecisionWalk:
         verified = self._verifier.verify(record)
         if isinstance(verified, Refused):
             return f"{verified.code.value} at step {verified.step}: {verified.text}"
-        assert isinstance(verified.entry, Decision), "a decision record holds a decision"
-        return verified.entry
+        return verified
 
 
 class _Reading:

@@ -92,8 +92,12 @@ class Cursor:
             yield from records
 
     def extend(self) -> bool:
-        """Move the end to the present one; say whether there is more to read."""
-        self._ask_ends()
+        """Move an unsettled end to the present one; say whether there is more to read.
+
+        A settled end is final: whatever was committed elsewhere before it was asked for is below.
+        """
+        if not self.is_settled:
+            self._ask_ends()
         return self.offset < self.end
 
     def _ask_ends(self) -> None:

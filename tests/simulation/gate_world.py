@@ -43,9 +43,7 @@ class SimulatedGate(World):
     ) -> None:
         self.world = SimulatedWorld(seed)
         self.log = SimulatedLog(self.world, marker_delay_ms_max=marker_delay_ms_max)
-        super().__init__(
-            admin=self.log.admin(), partitions=partitions, clock=self.world.clock
-        )
+        super().__init__(admin=self.log.admin(), partitions=partitions, clock=self.world.clock)
         self.stores = SimulatedStateStore(self.world)
         self.endings: list[str] = []
         self.init()
@@ -64,9 +62,7 @@ class SimulatedGate(World):
         return self.log.input(slot="gate-0", group_id=GATE, topic=TOPICS.requests)
 
     def make_output(self, slot: str) -> Output:
-        return self.log.output(
-            transactional_id=f"{GATE}.{slot}", input_topic=TOPICS.requests
-        )
+        return self.log.output(transactional_id=f"{GATE}.{slot}", input_topic=TOPICS.requests)
 
     def activate(self, **bundle: object) -> None:
         now_ms = self.clock.now_ms()
@@ -189,9 +185,7 @@ def _check_consistency(lineage: Sequence[LineageRecord], leaves: Sequence[bytes]
     frontier, at, root = Frontier(0, ()), 0, b""
     for record in lineage:
         assert record.prev_size == at, "(d): a lineage record does not continue the one before"
-        hashes = [
-            hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves[at : record.tree_size]
-        ]
+        hashes = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves[at : record.tree_size]]
         assert b"".join(hashes) == record.leaf_hashes
         appended = append(frontier, hashes)
         if at:

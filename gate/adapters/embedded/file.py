@@ -26,7 +26,8 @@ from gate.ports import Headers, LogRecord
 
 FORMAT: Final = 1
 _APPLICATION_ID: Final = 0x4761_7465  # "Gate"
-_BUSY_SECONDS: Final = 30
+_BUSY_MS: Final = 30_000
+_TURN_MS: Final = 3
 _OFFSET_BITS: Final = 40
 _FETCH_BYTES_MAX: Final = 8 * 1024 * 1024
 
@@ -61,7 +62,7 @@ def create(path: Path, cluster_id: str) -> None:
     Raises `ConfigInvalid` when the file can not be made.
     """
     try:
-        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
     except sqlite3.Error as error:
         raise _not_opened(path, error) from error
     try:
@@ -95,7 +96,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     connection = None
     try:
         connection = sqlite3.connect(
-            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            uri, uri=True, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         _check_format(connection, path)
         if writable:
@@ -183,7 +184,7 @@ def writing(
     commit itself failed (a failed sync may have reached the disk); `failure` replaces both.
     """
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        _begin(connection)
         yield
     except sqlite3.Error as error:
         _roll_back(connection)
@@ -201,6 +202,22 @@ def writing(
         raise kind(_not_written(path, error)) from error
 
 
+def _begin(connection: sqlite3.Connection) -> None:
+    """Take the write lock; SQLite's own wait sleeps ever longer and starves beside a busy gate."""
+    connection.execute(f"PRAGMA busy_timeout = {_TURN_MS}")
+    try:
+        for left in reversed(range(_BUSY_MS // _TURN_MS)):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or not left:
+                    raise
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+
+
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         with suppress(sqlite3.Error):
@@ -213,7 +230,7 @@ def _not_written(path: Path, error: sqlite3.Error) -> str:
         return f"embedded log `{path}`: {_DISK_FULL}"
     if code == sqlite3.SQLITE_BUSY:
         return (
-            f"embedded log `{path}`: another process has been writing for {_BUSY_SECONDS} s: "
+            f"embedded log `{path}`: another process has been writing for {_BUSY_MS} ms: "
             "stop it or try again"
         )
     return f"embedded log `{path}` can not be written: check the disk: {error}"

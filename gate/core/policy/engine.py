@@ -70,6 +70,9 @@ _PYTHON: Final[dict[str, type]] = {
     "timestamp": datetime,
     "duration": timedelta,
 }
+_RAISED: Final = (RuntimeError, ValueError, ArithmeticError, TypeError, SystemError)
+"""What the binding raises at run time: budgets, surrogates, results that no Python value holds. Not
+`MemoryError`, which says nothing of the record and must end no decision."""
 _FAULT: Final = re.compile(
     r"ERROR: <input>:(-?[0-9]+):(-?[0-9]+): (.*?)(?=\n \| |\nERROR: |\Z)", re.DOTALL
 )
@@ -104,7 +107,7 @@ class Expression:
             if not self.type or value.type() != self._engine_type:
                 return ERROR
             result = value.plain_value()
-        except (RuntimeError, ValueError, OverflowError):
+        except _RAISED:
             return ERROR
         if type(result) is not self._python_type:
             return ERROR
@@ -139,7 +142,7 @@ class Sequenced:
             if value.type() == _ERROR_TYPE:
                 return ERROR
             result = value.plain_value()
-        except (RuntimeError, ValueError, OverflowError):
+        except _RAISED:
             return ERROR
         if type(result) is not list or len(result) != self._count:
             return ERROR

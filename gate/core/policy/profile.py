@@ -134,7 +134,8 @@ def cost(tree: Node, declared: Mapping[str, Declared]) -> Cost:
     if isinstance(tree, Macro):
         turns = items_max(tree.domain, declared)
         domain = cost(tree.domain, declared)
-        body = cost(tree.body, {**declared, tree.variable: Declared("", turns)})
+        item = Declared("", turns if tree.domain.type.startswith("list(list(") else 0)
+        body = cost(tree.body, {**declared, tree.variable: item})
         return Cost(
             domain.visits + turns * (body.visits + 3) + 1,
             domain.loop_steps + turns * (body.loop_steps + 1),

@@ -10,8 +10,8 @@ from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import Approval, Decision, Evaluated, First, Parameters
 from gate.core.wire import encoder
 from gate.core.wire.encoder import SMALL_COUNT, bytes_, fixed, int32, long, recurring_long, string
-from gate.core.wire.parameters import read_parameters
-from gate.core.wire.reader import Reader
+from gate.core.wire.parameters import read_identifiers, read_parameters
+from gate.core.wire.reader import Reader, WireError
 from gate.core.wire.schemas import ENTRY_DECISION, header
 
 _HEADER = header(ENTRY_DECISION)
@@ -210,55 +210,52 @@ def read_decision(reader: Reader) -> Decision:
 
 def _read_reasons(reader: Reader) -> tuple[Reason, ...]:
     count = reader.count("reasons")
-    reasons = []
-    for number in range(count):
-        place = f"reasons[{number}]"
-        reasons.append(
-            Reason(
-                _CODES[reader.index(f"{place}.code", len(_CODES))],
-                _PHASES[reader.index(f"{place}.phase", len(_PHASES))],
-                reader.string(f"{place}.rule"),
-                reader.string(f"{place}.field"),
-                reader.string(f"{place}.message"),
-            )
-        )
+    reasons: list[Reason] = []
+    try:
+        for _ in range(count):
+            code = _CODES[reader.index("code", len(_CODES))]
+            phase = _PHASES[reader.index("phase", len(_PHASES))]
+            rule, field, message = read_identifiers(reader, ("rule", "field", "message"))
+            reasons.append(Reason(code, phase, rule, field, message))
+    except WireError as error:
+        raise error.within(f"reasons[{len(reasons)}]") from None
     reader.end_array("reasons", count)
     return tuple(reasons)
 
 
 def _read_evaluated(reader: Reader) -> tuple[Evaluated, ...]:
     count = reader.count("evaluated")
-    inputs = []
-    for number in range(count):
-        place = f"evaluated[{number}]"
-        inputs.append(
-            Evaluated(
-                reader.string(f"{place}.name"),
-                reader.string(f"{place}.source"),
-                reader.value(f"{place}.value"),
-                reader.string(f"{place}.key_id"),
-                reader.fixed(f"{place}.statement_sha256", _DIGEST_BYTES),
-                reader.long(f"{place}.issued_ms"),
-            )
-        )
+    inputs: list[Evaluated] = []
+    try:
+        for _ in range(count):
+            name, source = read_identifiers(reader, ("name", "source"))
+            value = reader.value("value")
+            end = reader.position + len(_UNSTATED)
+            if reader.data[reader.position : end] == _UNSTATED:
+                reader.position = end
+                inputs.append(Evaluated(name, source, value))
+                continue
+            key_id = reader.string("key_id")
+            digest = reader.fixed("statement_sha256", _DIGEST_BYTES)
+            issued_ms = reader.time_ms("issued_ms")
+            inputs.append(Evaluated(name, source, value, key_id, digest, issued_ms))
+    except WireError as error:
+        raise error.within(f"evaluated[{len(inputs)}]") from None
     reader.end_array("evaluated", count)
     return tuple(inputs)
 
 
 def _read_approvals(reader: Reader) -> tuple[Approval, ...]:
     count = reader.count("approvals")
-    approvals = []
-    for number in range(count):
-        place = f"approvals[{number}]"
-        approvals.append(
-            Approval(
-                reader.string(f"{place}.rule"),
-                reader.string(f"{place}.role"),
-                reader.string(f"{place}.holder"),
-                reader.string(f"{place}.key_id"),
-                reader.fixed(f"{place}.statement_sha256", _DIGEST_BYTES),
-            )
-        )
+    approvals: list[Approval] = []
+    try:
+        for _ in range(count):
+            rule, role = read_identifiers(reader, ("rule", "role"))
+            holder, key_id = read_identifiers(reader, ("holder", "key_id"))
+            digest = reader.fixed("statement_sha256", _DIGEST_BYTES)
+            approvals.append(Approval(rule, role, holder, key_id, digest))
+    except WireError as error:
+        raise error.within(f"approvals[{len(approvals)}]") from None
     reader.end_array("approvals", count)
     return tuple(approvals)
 

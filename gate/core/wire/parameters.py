@@ -38,8 +38,7 @@ def read_parameters(reader: Reader, field: str) -> Parameters:
     try:
         _read_pairs(reader, count, pairs)
     except WireError as error:
-        place = f"{field}[{len(pairs)}].{error.field}"
-        raise WireError(error.code, place, error.text) from None
+        raise error.within(f"{field}[{len(pairs)}]") from None
     reader.end_array(field, count)
     return tuple(pairs)
 

@@ -39,6 +39,10 @@ class WireError(Exception):
         self.field = field
         self.text = text
 
+    def within(self, place: str) -> "WireError":
+        """Return the same error with its field inside another."""
+        return WireError(self.code, f"{place}.{self.field}", self.text)
+
 
 class Bounds(NamedTuple):
     """The largest identifier, string or bytes, and array; and the array items of a whole record."""
@@ -152,6 +156,12 @@ class Reader:
 
     def index(self, field: str, count: int) -> int:
         """Read the index of an enum's symbol or a union's branch, of `count` there are."""
+        position = self.position
+        if position < self.size:
+            byte = self.data[position]
+            if byte & 0x81 == 0 and byte >> 1 < count:
+                self.position = position + 1
+                return byte >> 1
         number = self.long(field)
         if not 0 <= number < count:
             text = f"expected an index from 0 to {count - 1}, got `{number}`"
@@ -184,7 +194,18 @@ class Reader:
         return self.fixed(field, length)
 
     def string(self, field: str) -> str:
-        """Read a text."""
+        """Read a text; one of up to 63 bytes, which is within any bounds, in place."""
+        position = self.position
+        try:
+            length = self.data[position]
+            if length & 0x81 == 0:
+                end = position + 1 + (length >> 1)
+                if end <= self.size:
+                    text = self.data[position + 1 : end].decode()
+                    self.position = end
+                    return text
+        except (IndexError, UnicodeDecodeError):
+            pass
         return self._decoded(field, self.bytes_(field))
 
     def identifier(self, field: str) -> str:

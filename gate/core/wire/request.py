@@ -12,7 +12,7 @@ from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import ActionRequest, Attestation, Parameters, RequestSignature
 from gate.core.wire import encoder
 from gate.core.wire.parameters import read_identifiers, read_parameters
-from gate.core.wire.reader import HOSTILE, RECORD_BYTES_MAX, Reader
+from gate.core.wire.reader import HOSTILE, RECORD_BYTES_MAX, Reader, WireError
 from gate.core.wire.schemas import ACTION_REQUEST, ASK, header
 from gate.core.wire.text import has_forbidden, is_nfc
 
@@ -62,12 +62,14 @@ def read_request(value: bytes) -> ActionRequest:
 def _read_attestations(reader: Reader) -> tuple[Attestation, ...]:
     count = reader.count("attestations", limits.ATTESTATIONS_MAX)
     attestations: list[Attestation] = []
-    for _ in range(count):
-        place = f"attestations[{len(attestations)}]"
-        statement = reader.bytes_(f"{place}.statement")
-        key_id = reader.identifier(f"{place}.key_id")
-        signature = reader.fixed(f"{place}.signature", _SIGNATURE_BYTES)
-        attestations.append(Attestation(statement, key_id, signature))
+    try:
+        for _ in range(count):
+            statement = reader.bytes_("statement")
+            key_id = reader.identifier("key_id")
+            signature = reader.fixed("signature", _SIGNATURE_BYTES)
+            attestations.append(Attestation(statement, key_id, signature))
+    except WireError as error:
+        raise error.within(f"attestations[{len(attestations)}]") from None
     reader.end_array("attestations", count)
     return tuple(attestations)
 

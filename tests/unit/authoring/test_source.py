@@ -120,7 +120,9 @@ def test_defaults_are_written_as_bundles_have_them() -> None:
         b"  raw: {type: bytes, max_len: 4, default: 00ff}\n",
         1,
     )
-    defaults = {item["name"]: item["default"] for item in draft(source)["inputs"] if "default" in item}
+    defaults = {
+        item["name"]: item["default"] for item in draft(source)["inputs"] if "default" in item
+    }
     assert defaults == {
         "request.count": "3",
         "request.day": "2026-01-31",

@@ -1,0 +1,308 @@
+"""One partition audited from its topics alone: five of them walked in step, leaf by leaf.
+
+Lineage records say which leaves there are; decisions, input, changelog and quarantine must hold
+exactly what goes with each of them. Memory is one transaction and a slice of each topic, beside
+16 bytes for each approved key. Shares no code with the gate except its readers and its verifier.
+
+Promises: what lies past the last lineage record that was there at the start is pending, never
+missing. Input that is no longer kept is counted as such: its entries verify, but are compared with
+nothing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gate.audit.admission_keys import ApprovedKeys, state_key
+from gate.audit.control_parts import ControlWalk
+from gate.audit.copies import ChangelogWalk, QuarantineWalk
+from gate.audit.decisions import DecisionWalk, Found
+from gate.audit.findings import Fault, Findings
+from gate.audit.input_walk import InputWalk
+from gate.audit.topics_reading import Cursor, Progress
+from gate.audit.tree_walk import Step, TreeWalk
+from gate.core.proof.checkpoint import Note
+from gate.core.proof.merkle import leaf_hash
+from gate.core.proof.steps import read_leaf
+from gate.core.proof.verdict import Refused
+from gate.core.reasons import Code
+from gate.core.topics import Topics
+from gate.core.trust import TrustRoot
+from gate.core.values import APPROVED, AdmissionRecord, Control, Decision, Gap, Genesis
+from gate.core.wire.control_record import is_control_record
+from gate.ports import LogReader, LogRecord, TopicPartition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionCounts:
+    """What was counted in one partition.
+
+    `input_records` were there and compared, `input_gone` are entries whose record is no longer
+    kept. `pending` counts, by topic, what lies past the audited end.
+    """
+
+    partition: int
+    origin: str
+    tree_size: int
+    checkpoints: int
+    next_offset: int
+    input_records: int
+    input_gone: int
+    approved: int
+    denied: int
+    denied_by: Mapping[str, int]
+    control: int
+    gaps: int
+    quarantined: int
+    pending: Mapping[str, int]
+
+
+class PartitionResult(NamedTuple):
+    """Counts, and what holds beyond the partition."""
+
+    counts: PartitionCounts
+    genesis: Genesis | None
+    trust: TrustRoot | None
+    trust_digests: Mapping[int, bytes]
+    last_note: Note | None
+
+
+class PartitionAudit:
+    """Audits one partition once; call `run`."""
+
+    def __init__(
+        self,
+        reader: LogReader,
+        topics: Topics,
+        partition: int,
+        *,
+        keys: ApprovedKeys,
+        findings: Findings,
+        progress: Progress | None = None,
+    ) -> None:
+        """Ask for the ends; the lineage's first, so that every other reaches at least as far."""
+
+        def cursor(topic: str) -> Cursor:
+            return Cursor(reader, TopicPartition(topic, partition), progress=progress)
+
+        self._partition = partition
+        self._keys = keys
+        self._findings = findings
+        self._lineage = cursor(topics.lineage)
+        self._where = self._lineage.partition
+        self._decisions = DecisionWalk((cursor(topics.approved), cursor(topics.denied)), findings)
+        self._approved_topic = topics.approved
+        self._changelog = ChangelogWalk(cursor(topics.changelog), findings)
+        self._quarantine = QuarantineWalk(cursor(topics.quarantine), findings)
+        self._input = InputWalk(cursor(topics.requests), findings)
+        self._tree = TreeWalk(self._where, findings)
+        self._control = ControlWalk(self._changelog, self._where, findings)
+        self._genesis: Genesis | None = None
+        self._prev_offset = -1
+        self._counts: Counter[str] = Counter()
+        self._denied_by: Counter[str] = Counter()
+
+    def run(self) -> PartitionResult:
+        """Walk the partition to its end and return what was counted."""
+        for log_record in self._lineage.records():
+            step = self._tree.step(log_record)
+            if step is None:
+                continue
+            if step.is_first:
+                self._begin(step)
+            self._walk(step)
+        if self._tree.size == 0:
+            self._add(Fault.LINEAGE_BROKEN, "a lineage that begins with Genesis", "none")
+        size, next_offset = self._tree.size, self._tree.next_offset
+        self._decisions.finish()
+        self._changelog.finish(size)
+        self._quarantine.finish(size)
+        self._input.finish(next_offset)
+        return PartitionResult(
+            self._result(),
+            self._genesis,
+            self._control.chain.current,
+            self._control.chain.digests,
+            self._tree.last_note,
+        )
+
+    def _begin(self, step: Step) -> None:
+        """Read Genesis: it says where the input begins and which trust root is the first."""
+        first = step.record.entries[0] if step.record.entries else None
+        text = "none"
+        if first is not None and first.leaf_index == 0:
+            entry = read_leaf(first.entry, self._tree.origin, 0)
+            if isinstance(entry, Genesis):
+                self._genesis = entry
+                topic = self._input.where.topic
+                if (entry.topic, entry.partition) == (topic, self._partition):
+                    self._input.begin(entry.first_offset)
+                    self._control.begin(entry, first.entry)
+                    return
+                text = f"topic `{entry.topic}` partition {entry.partition}"
+            else:
+                text = entry.text if isinstance(entry, Refused) else "another entry"
+        self._add(Fault.GENESIS_DIFFERS, "Genesis of this partition at leaf 0", text, step.offset)
+
+    def _walk(self, step: Step) -> None:
+        """Judge one transaction: its tree and checkpoint, then each of its leaves in order."""
+        trust = self._control.chain.current
+        self._tree.judge(step, trust)
+        record, origin = step.record, self._tree.origin
+        entries = {entry.leaf_index: entry.entry for entry in record.entries}
+        found, refused = self._decisions.gather(origin, record.tree_size, trust)
+        leaves = range(step.first_index, record.tree_size)
+        if not all(index in entries or index in found or index in refused for index in leaves):
+            self._decisions.pass_refused(origin)
+            late, more = self._decisions.gather(origin, record.tree_size, trust)
+            for index, items in late.items():
+                found.setdefault(index, []).extend(items)
+            refused |= more
+        for entry_index in sorted(entries.keys() - set(range(record.prev_size, record.tree_size))):
+            expected = f"entries of leaves {record.prev_size} to {record.tree_size - 1}"
+            self._add(Fault.LINEAGE_BROKEN, expected, f"leaf {entry_index}", step.offset)
+        for index in leaves:
+            digest = step.hashes[index - record.prev_size] if index >= record.prev_size else None
+            self._leaf(index, digest, entries.get(index), found.pop(index, []), refused, step)
+        for index, items in sorted(found.items()):
+            for item in items:
+                self._at(Fault.LEAF_TWICE, item, "each leaf once", f"leaf {index} again")
+
+    def _leaf(
+        self,
+        index: int,
+        digest: bytes | None,
+        entry: bytes | None,
+        items: list[Found],
+        refused: set[int],
+        step: Step,
+    ) -> None:
+        for item in items[1:]:
+            self._at(Fault.LEAF_TWICE, item, "each leaf once", f"leaf {index} again")
+        if entry is not None:
+            for item in items:
+                self._at(Fault.LEAF_TWICE, item, "an entry of the lineage only", "a decision too")
+            self._other_entry(index, digest, entry, step)
+        elif items:
+            self._decision(index, digest, items[0], step)
+        elif digest is not None and index not in refused:
+            if self._decisions.is_settled:
+                expected = "its entry in approved, denied or the lineage"
+                self._add(Fault.LEAF_MISSING, expected, "none", step.offset, index)
+            else:
+                self._counts["pending"] += 1
+
+    def _decision(self, index: int, digest: bytes | None, item: Found, step: Step) -> None:
+        entry, record = item.entry, item.record
+        if digest is not None and leaf_hash(record.entry) != digest:
+            found = leaf_hash(record.entry).hex()
+            self._at(Fault.LEAF_DIFFERS, item, f"leaf hash {digest.hex()}", found)
+        elif record.tree_size == step.record.tree_size and item.root != step.record.root:
+            self._at(Fault.ROOT_DIFFERS, item, step.record.root.hex(), item.root.hex())
+        is_approved = entry.outcome == APPROVED
+        if (item.where.topic == self._approved_topic) != is_approved:
+            outcome = "approved" if is_approved else "denied"
+            self._at(Fault.WRONG_TOPIC, item, f"the {outcome} topic", "this one")
+        self._link(index, entry.prev_input_offset, step)
+        source = self._input.take(entry, index)
+        self._prev_offset = max(self._prev_offset, entry.input_offset)
+        if source is not None:
+            self._against_input(item, source)
+        self._quarantine.judge(entry, index, self._tree.origin, source)
+        if is_approved:
+            self._counts["approved"] += 1
+            self._approval(entry, index)
+        else:
+            self._counts["denied"] += 1
+            self._denied_by[entry.reasons[0].code.name.lower()] += 1
+
+    def _against_input(self, item: Found, source: LogRecord) -> None:
+        if item.log_record.key != source.key:
+            self._at(Fault.INPUT_DIFFERS, item, "the record key of the input", "another")
+        is_refusal = item.entry.reasons[0].code is Code.CONTROL_REJECTED
+        if is_control_record(source.value) != is_refusal:
+            expected = "a control entry, or a refusal, exactly for control records"
+            self._at(Fault.INPUT_DIFFERS, item, expected, "a decision of the other kind")
+
+    def _approval(self, entry: Decision, index: int) -> None:
+        key = state_key(entry.admission_key)
+        self._keys.add(key)
+        change = self._changelog.take(key, index)
+        if change is None:
+            return
+        expected = AdmissionRecord(
+            change.value.sequence, entry.epoch, index, entry.input_offset, entry.ask_sha256
+        )
+        if change.value != expected:
+            self._changelog.differs(change, f"{expected}", f"{change.value}")
+
+    def _other_entry(self, index: int, digest: bytes | None, data: bytes, step: Step) -> None:
+        """Judge an entry that the lineage record itself carries."""
+        if digest is not None and leaf_hash(data) != digest:
+            expected, found = f"leaf hash {digest.hex()}", leaf_hash(data).hex()
+            self._add(Fault.LEAF_DIFFERS, expected, found, step.offset, index)
+        entry = read_leaf(data, self._tree.origin, index)
+        if isinstance(entry, Refused):
+            self._add(Fault.PROOF_REFUSED, "an entry", entry.text, step.offset, index)
+        elif isinstance(entry, Decision):
+            expected = "approved or denied for a decision"
+            self._add(Fault.WRONG_TOPIC, expected, "the lineage", step.offset, index)
+        elif isinstance(entry, Control):
+            self._counts["control"] += 1
+            self._link(index, entry.prev_input_offset, step)
+            source = self._input.take(entry, index)
+            self._prev_offset = max(self._prev_offset, entry.input_offset)
+            if source is not None and not is_control_record(source.value):
+                expected = "a control record in the input"
+                self._add(Fault.INPUT_DIFFERS, expected, "another record", step.offset, index)
+            self._control.advance(entry, index)
+        elif isinstance(entry, Gap):
+            self._counts["gaps"] += 1
+            self._link(index, entry.prev_input_offset, step)
+            self._input.skip(entry.last_offset)
+            self._prev_offset = max(self._prev_offset, entry.last_offset)
+            self._changelog.take(f"gap/{index}".encode(), index)
+            self._quarantine.pass_gap(index)
+
+    def _link(self, index: int, prev_offset: int, step: Step) -> None:
+        if prev_offset != self._prev_offset:
+            expected = f"a link to input offset {self._prev_offset}"
+            self._add(Fault.LINK_BROKEN, expected, str(prev_offset), step.offset, index)
+
+    def _at(self, fault: Fault, item: Found, expected: str, found: str) -> None:
+        offset, index = item.log_record.offset, item.record.leaf_index
+        self._findings.add(
+            fault, item.where, expected=expected, found=found, offset=offset, leaf_index=index
+        )
+
+    def _add(
+        self, fault: Fault, expected: str, found: str, offset: int = -1, index: int = -1
+    ) -> None:
+        self._findings.add(
+            fault, self._where, expected=expected, found=found, offset=offset, leaf_index=index
+        )
+
+    def _result(self) -> PartitionCounts:
+        pending = {
+            "decisions": self._decisions.pending + self._counts["pending"],
+            "changelog": self._changelog.pending,
+            "quarantine": self._quarantine.pending,
+            "input": self._input.pending,
+        }
+        return PartitionCounts(
+            partition=self._partition,
+            origin=self._tree.origin,
+            tree_size=self._tree.size,
+            checkpoints=self._tree.checkpoints,
+            next_offset=self._tree.next_offset,
+            input_records=self._input.compared,
+            input_gone=self._input.gone,
+            approved=self._counts["approved"],
+            denied=self._counts["denied"],
+            denied_by=dict(sorted(self._denied_by.items())),
+            control=self._counts["control"],
+            gaps=self._counts["gaps"],
+            quarantined=self._quarantine.copies,
+            pending=pending,
+        )

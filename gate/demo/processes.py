@@ -1,0 +1,142 @@
+"""Processes of the demonstration: the commands that a person would type, and the gate itself.
+
+Promises that a command sees the demonstration's folder and none of the caller's `GATE_` variables,
+that each one ends within a time limit, and that no process outlives the demonstration.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import gate
+from gate.errors import GateError
+from gate.ports import Clock
+
+_COMMAND_SECONDS_MAX = 120
+_WAIT_MS = 10
+_TEXT_SHOWN_MAX = 2_000
+
+
+class DemonstrationFailed(GateError):
+    """Something the demonstration shows did not happen; `str()` says what and where to look."""
+
+
+class Finished(NamedTuple):
+    """What a command wrote to stdout, and how it ended."""
+
+    code: int
+    out: str
+
+
+class Processes:
+    """Starts `gate` commands in one folder; what they write to stderr is kept in `logs`."""
+
+    def __init__(self, folder: Path, logs: Path, clock: Clock) -> None:
+        """Run commands in `folder`; `logs` must exist."""
+        self._folder = folder
+        self._logs = logs
+        self._clock = clock
+        self.typed: list[str] = []
+
+    def run(self, *arguments: str, folder: Path | None = None) -> Finished:
+        """Run a command to its end and return what it said.
+
+        Raises `DemonstrationFailed` with its message when it does not end with 0.
+        """
+        self.typed.append(" ".join(("gate", *arguments)))
+        try:
+            ended = subprocess.run(
+                _command(*arguments),
+                cwd=folder or self._folder,
+                env=_environment({}),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_COMMAND_SECONDS_MAX,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            text = f"`{self.typed[-1]}` did not end within {_COMMAND_SECONDS_MAX} s"
+            raise DemonstrationFailed(text) from error
+        if ended.returncode:
+            text = (ended.stderr.strip() or ended.stdout.strip())[-_TEXT_SHOWN_MAX:]
+            raise DemonstrationFailed(
+                f"`{self.typed[-1]}`: expected exit code 0, got {ended.returncode}: {text}"
+            )
+        return Finished(ended.returncode, ended.stdout)
+
+    @contextmanager
+    def gate(self, name: str, settings: Mapping[str, str]) -> Iterator["GateProcess"]:
+        """Start `gate run --until-caught-up`; it is killed if it still runs at the end.
+
+        `settings` are environment variables that win over `gate.toml`.
+        """
+        arguments = ("run", "--config", "gate.toml", "--until-caught-up")
+        self.typed.append(" ".join(("gate", *arguments)))
+        log = self._logs / f"{name}.log"
+        with (
+            log.open("wb") as written,
+            subprocess.Popen(
+                _command(*arguments),
+                cwd=self._folder,
+                env=_environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=written,
+            ) as process,
+        ):
+            try:
+                yield GateProcess(process, log, self._clock)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+
+class GateProcess:
+    """A gate in a process of its own."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, clock: Clock) -> None:
+        """Watch a started process."""
+        self._process = process
+        self._clock = clock
+        self._deadline_ms = clock.monotonic_ms() + _COMMAND_SECONDS_MAX * 1_000
+        self.log = log
+
+    def is_running(self) -> bool:
+        """Say whether it still runs, after a short wait; raises `DemonstrationFailed` if for ever.
+
+        Also raises when it ended with another code than 0: its log says why.
+        """
+        self._clock.sleep_ms(_WAIT_MS)
+        code = self._process.poll()
+        if code is None:
+            if self._clock.monotonic_ms() > self._deadline_ms:
+                raise DemonstrationFailed(
+                    f"the gate did not catch up within {_COMMAND_SECONDS_MAX} s: see `{self.log}`"
+                )
+            return True
+        if code:
+            text = self.log.read_text(errors="replace").strip()[-_TEXT_SHOWN_MAX:]
+            raise DemonstrationFailed(f"the gate ended with exit code {code}: {text}")
+        return False
+
+    def kill(self) -> None:
+        """End it with SIGKILL, at whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "gate", *arguments]
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the caller's environment without `GATE_` variables; this package comes first."""
+    passed = {n: v for n, v in os.environ.items() if not n.upper().startswith("GATE_")}
+    path = (str(Path(gate.__file__).parents[1]), passed.get("PYTHONPATH", ""))
+    passed["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
+    return {**passed, **settings}

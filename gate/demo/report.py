@@ -1,0 +1,195 @@
+"""How the summary of the demonstration is written: text for people, values for programs."""
+
+from collections.abc import Sequence
+
+from gate.core.wire.text import escaped
+from gate.demo.summary import ANSWERS, FirstSending, Summary, name_of
+
+
+def values_of(summary: Summary) -> dict[str, object]:
+    """Return the summary as a JSON value; money and ratios do not occur, times are ms."""
+    first, second, audited = summary.first, summary.second, summary.audited
+    return {
+        "ok": not summary.failures,
+        "failures": list(summary.failures),
+        "folder": str(summary.folder),
+        "elapsed_ms": summary.elapsed_ms,
+        "policy": first.policy,
+        "applications": summary.applications,
+        "bank": {
+            bank: {answer: first.answers.get((denied, answer), 0) for answer in ANSWERS}
+            for bank, denied in (("approved", False), ("denied", True))
+        },
+        "reasons": [reason._asdict() for reason in first.reasons],
+        "planted": [
+            {
+                "name": result.case.name,
+                "what": result.case.what,
+                "partition": result.place.partition,
+                "offset": result.place.offset,
+                "expected": name_of(result.case.expected),
+                "answer": result.answer,
+                "ok": result.is_as_expected,
+            }
+            for result in first.cases
+        ],
+        "speed": {
+            "records": summary.speed.records,
+            "transactions": summary.speed.transactions,
+            "elapsed_ms": summary.speed.elapsed_ms,
+            "per_second": summary.speed.per_second,
+        },
+        "evidence": {
+            "file": str(summary.evidence.file),
+            "decision": summary.evidence.decision,
+            "request_id": summary.evidence.request_id,
+            "public_key": summary.evidence.public_key,
+            "log_prefix": summary.evidence.log_prefix,
+            "result": summary.evidence.result,
+        },
+        "second_sending": {
+            "sent": second.sent,
+            "approved_before": second.approved_before,
+            "replayed": second.replayed,
+            "approved_again": second.approved_again,
+            "answered_otherwise": second.answered_otherwise,
+            "planted_ok": second.cases_as_expected,
+        },
+        "kill": {
+            "signal": "SIGKILL",
+            "batch_records_max": second.batch_records_max,
+            "committed": second.committed_at_kill,
+            "decided_after_restart": second.decided_after_restart,
+        },
+        "audit": {
+            "input_records": audited.input_records,
+            "genesis": audited.genesis,
+            "entries": audited.entries,
+            "approved_keys": audited.approved_keys,
+            "keys_approved_twice": audited.keys_approved_twice,
+            "findings": list(audited.findings),
+        },
+    }
+
+
+def text_of(summary: Summary) -> str:
+    """Return the summary for people; the last line is the audit's."""
+    lines = [
+        *_outcomes(summary),
+        *_reasons(summary.first),
+        *_planted(summary.first),
+        *_shown(summary),
+        *_files(summary),
+        *_next(summary),
+        *(f"FAILED: {failure}" for failure in summary.failures),
+        *(f"audit: {escaped(finding)}" for finding in summary.audited.findings),
+        "",
+        summary.audited.closing_line,
+    ]
+    return "\n".join(lines)
+
+
+def _outcomes(summary: Summary) -> list[str]:
+    first = summary.first
+    rows: list[tuple[str, Sequence[int]]] = [
+        (title, [first.answers.get((denied, answer), 0) for answer in ANSWERS])
+        for title, denied in (("the bank approved then", False), ("the bank denied then", True))
+    ]
+    rows.append(("all", [sum(counts) for counts in zip(*(c for _, c in rows), strict=True)]))
+    head = "".join(f"{answer:>16}" for answer in (*ANSWERS, "all"))
+    return [
+        "",
+        (
+            f"{summary.applications:,} mortgage applications (Boston, 1990) under policy "
+            f"{escaped(first.policy)}"
+        ),
+        "",
+        f"  {'the gate:':<24}{head}",
+        *(
+            f"  {title:<24}" + "".join(f"{count:>16,}" for count in (*counts, sum(counts)))
+            for title, counts in rows
+        ),
+    ]
+
+
+def _reasons(first: FirstSending) -> list[str]:
+    return [
+        "",
+        "Why not (an application may have several reasons)",
+        "",
+        *(
+            f"  {reason.times:>5,}  {escaped(reason.rule or reason.code):<26}"
+            f"{escaped(reason.sentence)}"
+            for reason in first.reasons
+        ),
+    ]
+
+
+def _planted(first: FirstSending) -> list[str]:
+    as_expected = sum(result.is_as_expected for result in first.cases)
+    lines = [
+        "",
+        f"Planted among them: {as_expected} of {len(first.cases)} denied for the expected reason",
+        "",
+    ]
+    for result in first.cases:
+        mark = "ok " if result.is_as_expected else "BAD"
+        expected = name_of(result.case.expected)
+        but = "" if result.is_as_expected else f", expected {expected}"
+        lines.append(f"  {mark}  {result.case.name:<22}{result.case.what:<60}{result.answer}{but}")
+    return lines
+
+
+def _shown(summary: Summary) -> list[str]:
+    second, speed, evidence = summary.second, summary.speed, summary.evidence
+    return [
+        "",
+        (
+            f"Speed            {speed.per_second:,} decisions/s: {speed.records:,} records in "
+            f"{speed.elapsed_ms:,} ms, {speed.transactions} transactions, signed and committed"
+        ),
+        (
+            f"Evidence         {escaped(evidence.request_id)}: verified by a process that had "
+            f"only the file and a public key: {escaped(evidence.result)}"
+        ),
+        (
+            f"Second sending   {second.replayed:,} of {second.approved_before:,} keys approved "
+            f"before are `replayed`, {second.approved_again} approved again"
+        ),
+        (
+            f"SIGKILL          killed with {second.committed_at_kill:,} of {second.sent:,} records "
+            f"committed (at most {second.batch_records_max} a transaction); the restart decided "
+            f"the other {second.decided_after_restart:,}"
+        ),
+        f"Time             {summary.elapsed_ms // 1_000} s in all",
+    ]
+
+
+def _files(summary: Summary) -> list[str]:
+    folder = escaped(str(summary.folder))
+    return [
+        "",
+        f"Files in {folder}",
+        "",
+        "  gate.toml, keys/, trust-root.json   the gate, its people and whom it believes",
+        "  policies/                           policies and their tests",
+        "  log.sqlite                          every topic: requests, decisions, lineage",
+        "  state/                              which keys are taken, by partition",
+        "  evidence/                           the evidence file",
+        "  logs/                               what the gate processes said",
+    ]
+
+
+def _next(summary: Summary) -> list[str]:
+    evidence = summary.evidence
+    file = evidence.file.relative_to(summary.folder)
+    commands = (
+        f"cd {summary.folder}",
+        "gate policy check policies/boston-mortgage.policy.yaml",
+        "gate policy test policies/boston-mortgage.policy.yaml",
+        f"gate evidence {evidence.request_id} -o mine.evidence.json",
+        f"gate verify {file} --key {evidence.public_key} --log {evidence.log_prefix}",
+        "gate audit",
+        "gate replay",
+    )
+    return ["", "Try next", "", *(f"  {escaped(command)}" for command in commands)]
