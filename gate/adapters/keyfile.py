@@ -92,18 +92,26 @@ def _read_private(path: Path, kind: str) -> bytes:
     except OSError as error:
         text = f"{kind} `{path}` can not be opened: check its owner and mode: {error.strerror}"
         raise ConfigInvalid(text) from error
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            text = f"{kind} `{path}` is not a regular file: name another file"
-            raise ConfigInvalid(text)
-        if found.st_mode & 0o077:
-            mode = stat.S_IMODE(found.st_mode)
-            text = (
-                f"{kind} `{path}` is open to others: expected mode 600, got {mode:o}: `chmod 600`"
-            )
-            raise ConfigInvalid(text)
-        return file.read(_FILE_BYTES_MAX)
+    try:
+        _check_private(path, kind, os.fstat(handle).st_mode)
+        return os.read(handle, _FILE_BYTES_MAX)
+    except OSError as error:
+        text = f"{kind} `{path}` can not be read: {error.strerror}"
+        raise ConfigInvalid(text) from error
+    finally:
+        os.close(handle)
+
+
+def _check_private(path: Path, kind: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        text = f"{kind} `{path}` is not a regular file: name another file"
+        raise ConfigInvalid(text)
+    if mode & 0o077:
+        text = (
+            f"{kind} `{path}` is open to others: expected mode 600, "
+            f"got {stat.S_IMODE(mode):o}: `chmod 600`"
+        )
+        raise ConfigInvalid(text)
 
 
 def _write_private(path: Path, content: bytes, kind: str) -> None:
