@@ -98,9 +98,14 @@ class Harness:
             output.send_offsets(offsets or [], identity)
         output.commit()
 
+    def _shared_reader(self) -> LogReader:
+        if not hasattr(self, "_reader"):
+            self._reader = self.reader()
+        return self._reader
+
     def everything(self, topic: str, partition: int) -> list[LogRecord]:
         """Read a partition to its end, in small slices."""
-        reader = self.reader()
+        reader = self._shared_reader()
         where = TopicPartition(topic, partition)
         ends = reader.ends([where])[where]
         offset, records = ends.first, []
