@@ -68,6 +68,7 @@ def read_leaf(data: bytes, origin: str, index: int) -> Entry | Refused:
         if error.code in _UNKNOWN:
             return Refused(RefusalCode.UNKNOWN_SCHEMA, 8, str(error))
         return Refused(RefusalCode.NOT_CANONICAL, 8, str(error))
+    # The reader admits one spelling already; this holds without relying on it.
     if encode_entry(entry) != data:
         return Refused(RefusalCode.NOT_CANONICAL, 8, "the entry encodes to other bytes")
     text = contradiction(entry, origin, index)

@@ -251,6 +251,15 @@ REFUSED = {
         ("no_trusted_signature", 5),
     ),
     "forged later signature": (with_later(checkpoint=forged_note(13)), ("bad_signature", 6)),
+    "forged signature between": (
+        GOOD._replace(
+            later=(
+                LINEAGE.later(9, 11)._replace(checkpoint=forged_note(11)),
+                LINEAGE.later(11, 13),
+            )
+        ),
+        ("bad_signature", 6),
+    ),
     "no consistency proof": (with_later(consistency=b""), ("inconsistent", 6)),
     "another consistency proof": (
         with_later(consistency=LINEAGE.later(8, 13).consistency),
