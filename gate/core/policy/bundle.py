@@ -149,15 +149,16 @@ def _governs(root: Members) -> tuple[str, ...]:
 
 def _resource(members: Members) -> tuple[str, StringType | EnumType | None]:
     template, kind = "", None
-    if members.has("input"):
+    has_template, has_input = members.has("template"), members.has("input")
+    if has_template == has_input:
+        members.fault((), "expected either `template` or `input`", "bind the resource in one way")
+    elif has_template:
+        template = members.text("template")
+    else:
         declared = members.child("input")
         read = read_type(declared, RESOURCE_TYPES)
         declared.done()
         kind = read if isinstance(read, StringType | EnumType) else None
-    if members.has("template"):
-        template = members.text("template")
-    if (kind is None) == (template == ""):
-        members.fault((), "expected either `template` or `input`", "bind the resource in one way")
     members.done()
     return template, kind
 
@@ -169,23 +170,27 @@ def _inputs(root: Members) -> tuple[tuple[Parameter, ...], tuple[Signal, ...]]:
     for members in root.children("inputs", least=0, most=2 * names.INPUTS_MAX):
         full_name = members.text("name")
         kind, _, name = full_name.partition(".")
-        _judge_name(members, name)
-        if full_name <= previous:
-            members.fault(("name",), "expected ascending names, each once", "sort them")
-        previous = full_name
+        if kind not in {"request", "signal"}:
+            members.fault(
+                ("name",), f"expected `request.` or `signal.`, got {jcs.quoted(full_name)}"
+            )
+            continue
+        if _judge_name(members, name):
+            if full_name <= previous:
+                members.fault(("name",), "expected ascending names, each once", "sort them")
+            previous = full_name
         if kind == "request":
             parameters.append(read_parameter(members, name))
-        elif kind == "signal":
-            signals.append(read_signal(members, name))
         else:
-            members.fault(("name",), f"expected `request.` or `signal.`, got {jcs.quoted(kind)}")
+            signals.append(read_signal(members, name))
     for declared in (parameters, signals):
         if len(declared) > names.INPUTS_MAX:
             root.fault(("inputs",), f"expected at most {names.INPUTS_MAX} of a kind")
     return tuple(parameters), tuple(signals)
 
 
-def _judge_name(members: Members, name: str) -> None:
+def _judge_name(members: Members, name: str) -> bool:
+    """Say whether the name is one that may be declared."""
     if not names.NAME.fullmatch(name):
         members.fault(
             ("name",),
@@ -196,8 +201,11 @@ def _judge_name(members: Members, name: str) -> None:
         members.fault(
             ("name",),
             f"`{name}` is reserved: it means something already",
-            "take another name, such as `requested_" + name + "`",
+            f"take another name, such as `requested_{name}`",
         )
+    else:
+        return True
+    return False
 
 
 def _named(members: Members, seen: set[str]) -> str:
@@ -258,29 +266,36 @@ def _rules(root: Members, *, is_draft: bool) -> tuple[Rule, ...]:
 
 
 def _rule(members: Members, *, is_draft: bool) -> Rule:
+    rule_id = members.text("id", names.RULE_ID)
+    expr, ast = _expression(members), _ast(members, is_draft=is_draft)
+    faults = members.faults
     effect = cast("Effect", members.choice("effect", EFFECTS))
+    if members.faults > faults:
+        members.abandon()
     message = remedy = ""
-    approval = None
     if effect != "allow":
         message = members.text("message", most=names.MESSAGE_BYTES_MAX)
         if members.has("remedy"):
             remedy = members.text("remedy", most=names.MESSAGE_BYTES_MAX)
-    if effect == "require_approval":
-        demand = members.child("approval")
-        approval = ApprovalDemand(
-            role=demand.text("role", names.RULE_ID),
-            count=demand.count("count", 1, names.APPROVERS_MAX),
-            max_age_ms=demand.decimal("max_age_ms", 1, names.DURATION_MS_MAX),
-        )
-        demand.done()
     rule = Rule(
-        id=members.text("id", names.RULE_ID),
+        id=rule_id,
         effect=effect,
-        expr=_expression(members),
-        ast=_ast(members, is_draft=is_draft),
+        expr=expr,
+        ast=ast,
         message=message,
         remedy=remedy,
-        approval=approval,
+        approval=_approval(members) if effect == "require_approval" else None,
     )
     members.done()
     return rule
+
+
+def _approval(members: Members) -> ApprovalDemand:
+    demand = members.child("approval")
+    approval = ApprovalDemand(
+        role=demand.text("role", names.RULE_ID),
+        count=demand.count("count", 1, names.APPROVERS_MAX),
+        max_age_ms=demand.decimal("max_age_ms", 1, names.DURATION_MS_MAX),
+    )
+    demand.done()
+    return approval

@@ -174,9 +174,9 @@ class Policy:
         """Evaluate variables, then all rules, then constraints (`bad-input.md` §1 steps 9, 10).
 
         `inputs` holds every declared parameter and signal, checked. `now_ms` is the record's append
-        time and lies in the years 1000 to 9999. Reasons have phase EVALUATE: the erring variable; else
-        every erring rule; else every deny and approval demand that fired, in document order; else
-        NO_PERMIT; else every erring constraint. Approvals are never satisfied yet.
+        time and lies in the years 1000 to 9999. Reasons have phase EVALUATE: the erring variable;
+        else every erring rule; else every deny and approval demand that fired, in document order;
+        else NO_PERMIT; else every erring constraint. Approvals are never satisfied yet.
         """
         assert "\0" not in f"{actor}{action}{resource}", "the caller judges the fields of a request"
         program = self._program

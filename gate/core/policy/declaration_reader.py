@@ -57,7 +57,12 @@ def read_signal(members: Members, name: str) -> Signal:
 
 def read_type(members: Members, allowed: tuple[str, ...]) -> DeclaredType:
     """Read `type` and its bounds, leaving other members to the caller."""
-    match members.choice("type", allowed):
+    faults = members.faults
+    name = members.choice("type", allowed)
+    if members.faults > faults:
+        members.abandon()
+        return BoolType()
+    match name:
         case "int":
             return _int(members)
         case "bool":
@@ -80,9 +85,10 @@ def read_type(members: Members, allowed: tuple[str, ...]) -> DeclaredType:
 
 
 def _int(members: Members) -> IntType:
+    faults = members.faults
     minimum = members.decimal("min", names.INT64_MIN, names.INT64_MAX)
     maximum = members.decimal("max", names.INT64_MIN, names.INT64_MAX)
-    if minimum > maximum:
+    if minimum > maximum and members.faults == faults:
         members.fault(("min",), f"expected at most `max` {maximum}, got {minimum}", "swap them")
     unit = members.text("unit", names.UNIT) if members.has("unit") else ""
     return IntType(minimum=minimum, maximum=maximum, unit=unit)
@@ -95,9 +101,10 @@ def _string(members: Members) -> StringType:
 
 
 def _lengths(members: Members) -> tuple[int, int]:
+    faults = members.faults
     least = members.count("min_len", 0, names.TEXT_BYTES_MAX)
     most = members.count("max_len", 0, names.TEXT_BYTES_MAX)
-    if least > most:
+    if least > most and members.faults == faults:
         members.fault(("min_len",), f"expected at most `max_len` {most}, got {least}", "swap them")
     return least, most
 
@@ -132,8 +139,9 @@ def _characters(members: Members) -> str:
 def _default(members: Members, kind: DeclaredType) -> Value | None:
     if not members.has("default"):
         return None
+    faults = members.faults
     value = _default_value(members, kind)
-    if not check_of(kind)(value):
+    if members.faults == faults and not check_of(kind)(value):
         members.fault(("default",), "the default does not fit its own declaration", "change one")
     return value
 

@@ -33,13 +33,22 @@ class Members:
         """Note a fault at or below this object."""
         self._issues.append(Issue(self.path + below, message, hint))
 
+    @property
+    def faults(self) -> int:
+        """How many faults the whole document has so far."""
+        return len(self._issues)
+
+    def abandon(self) -> None:
+        """Note no further fault here: what the members mean is not known."""
+        self._is_object = False
+
     def has(self, name: str) -> bool:
         """Say whether an optional member is there and not null; null is then a fault."""
         self._asked.add(name)
-        if self._members.get(name, _ABSENT) is None:
+        if self._is_object and self._members.get(name, _ABSENT) is None:
             self.fault((name,), "expected a value, got null", "leave the member out")
             return False
-        return name in self._members
+        return self._is_object and name in self._members
 
     def child(self, name: str) -> "Members":
         """Return a mandatory member that is an object."""
@@ -145,21 +154,21 @@ class Members:
 
     def done(self) -> None:
         """Note every member that nobody asked for."""
-        for name in sorted(self._members.keys() - self._asked):
+        for name in sorted(self._members.keys() - self._asked) if self._is_object else ():
             close = difflib.get_close_matches(name, sorted(self._asked), 1)
             hint = f"did you mean `{close[0]}`?" if close else "remove it"
             self.fault((), f"unknown member {quoted(name)}", hint)
 
     def _holds(self, name: str, kind: type) -> bool:
-        return type(self._members.get(name)) is kind
+        return self._is_object and type(self._members.get(name)) is kind
 
     def _take(self, name: str, kind: type, instead: object) -> object:
         self._asked.add(name)
+        if not self._is_object:
+            return instead
         value = self._members.get(name, _ABSENT)
         if type(value) is kind:
             return value
-        if not self._is_object:
-            return instead
         if value is _ABSENT:
             self.fault((), f"`{name}` is missing", "add it")
         else:
