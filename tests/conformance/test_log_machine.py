@@ -73,14 +73,19 @@ class LogMachine(RuleBasedStateMachine):
 
     @initialize(target=outputs)
     def first(self) -> Output:
-        return self.take_over()
+        self.newest = self.log.opened()
+        return self.newest
 
     @rule(target=outputs)
     def take_over(self) -> Output:
-        output = self.log.opened()
+        """A newer process; the old one, if it has a transaction open, tries to commit it."""
+        old, was_open = self.newest, bool(self.open)
+        self.newest = self.log.opened()
         self.open.clear()
-        self.newest = output
-        return output
+        if was_open and old is not None:
+            with pytest.raises(Fenced):
+                old.commit()
+        return self.newest
 
     @rule(output=outputs, partition=PARTITIONS, key=KEYS, value=VALUES)
     def produce(self, output: Output, partition: int, key: Value, value: Value) -> None:
@@ -187,7 +192,7 @@ class SimulatedMachine(LogMachine):
 
 class EmbeddedMachine(LogMachine):
     def make(self) -> Harness:
-        in_memory = "/dev/shm"  # noqa: S108 - syncs to a disk would be most of the time
+        in_memory = "/dev/shm"  # else syncs are most of the time
         self.folder = Path(tempfile.mkdtemp(dir=in_memory if Path(in_memory).is_dir() else None))
         return EmbeddedHarness(self.folder)
 
