@@ -67,7 +67,7 @@ class CheckpointVerifier:
             leaf_index=record.leaf_index,
             tree_size=record.tree_size,
             root=known.root,
-            runtime=record.runtime,
+            runtime=record.runtime if known.status is Status.SIGNED else "",
             trust_root_version=trust.version if isinstance(trust, TrustRoot) else None,
             re_decided=False,
         )

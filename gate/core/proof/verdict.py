@@ -50,9 +50,10 @@ class Refused(NamedTuple):
 class Verified(NamedTuple):
     """An entry that its lineage holds at `leaf_index`; act on `entry` alone.
 
-    `tree_size` and `root` are those that are vouched for, `runtime` is what the gate says of
-    itself. `trust_root_version` is `None` under a bare key. `re_decided`: deciding again gave the
-    same bytes. `time` says how the entry's time is known; `claimed` is by the gate alone.
+    `tree_size` and `root` are those that are vouched for, `runtime` is what the gate said of itself
+    under its signature (empty under a pin, which covers no such line). `trust_root_version` is
+    `None` under a bare key. `re_decided`: deciding again gave the same bytes. `time` says how the
+    entry's time is known; `claimed` is by the gate alone.
     """
 
     status: Status

@@ -43,7 +43,7 @@ from gate.core.proof.verdict import (
     log_keys,
 )
 from gate.core.trust import TrustRoot
-from gate.core.values import Decision
+from gate.core.values import Decision, Entry
 
 __all__ = [
     "CheckpointVerifier",
@@ -76,20 +76,8 @@ def verify_evidence(
     except (EvidenceInvalid, CheckpointInvalid) as error:
         return Refused(RefusalCode.MALFORMED, 1, str(error))
     proof, note = evidence.proof, notes[0]
-    # 2
-    keys = log_keys(trust, note.origin)
-    if keys is None:
-        return unknown_log(note.origin)
-    # 3, 4
-    root = merkle.root_from_path(
-        merkle.leaf_hash(proof.entry), proof.leaf_index, note.size, proof.path
-    )
-    if root is None:
-        return bad_shape(proof.leaf_index, note.size, proof.path)
-    if root != note.root:
-        return Refused(RefusalCode.ROOT_MISMATCH, 4, "the path does not lead to the root")
-    # 5, 6
-    status = _chain(evidence, notes, keys)
+    # 2, 3, 4, 5, 6
+    status = _vouched(evidence, notes, trust)
     if isinstance(status, Refused):
         return status
     # 7
@@ -100,14 +88,9 @@ def verify_evidence(
     if isinstance(entry, Refused):
         return entry
     # 10
-    refused = check_attachments(entry, evidence, trust)
-    if refused is not None:
-        return refused
-    decided = (
-        decide_again(entry, evidence) if decide_again and isinstance(entry, Decision) else None
-    )
-    if decided is not None and decided != proof.entry:
-        return Refused(RefusalCode.REPLAY_DIFFERS, 10, "deciding again gives another entry")
+    re_decided = _attached(entry, evidence, trust, decide_again)
+    if isinstance(re_decided, Refused):
+        return re_decided
     # 11
     last = notes[-1]
     return Verified(
@@ -117,9 +100,9 @@ def verify_evidence(
         leaf_index=proof.leaf_index,
         tree_size=last.size,
         root=last.root,
-        runtime=note.runtime,
+        runtime=last.runtime if status is Status.SIGNED else "",
         trust_root_version=trust.version if isinstance(trust, TrustRoot) else None,
-        re_decided=decided is not None,
+        re_decided=re_decided,
     )
 
 
@@ -148,6 +131,25 @@ def verify_fork(first: str, second: str, trust: Trust) -> Fork | Refused | None:
     return Fork(one.origin, one.size, (one.root, other.root))
 
 
+def _vouched(evidence: Evidence, notes: list[Note], trust: Trust) -> Status | Refused:
+    """Steps 2 to 6: return what vouches for the tree that holds the entry."""
+    proof, note = evidence.proof, notes[0]
+    # 2
+    keys = log_keys(trust, note.origin)
+    if keys is None:
+        return unknown_log(note.origin)
+    # 3
+    leaf = merkle.leaf_hash(proof.entry)
+    root = merkle.root_from_path(leaf, proof.leaf_index, note.size, proof.path)
+    if root is None:
+        return bad_shape(proof.leaf_index, note.size, proof.path)
+    # 4
+    if root != note.root:
+        return Refused(RefusalCode.ROOT_MISMATCH, 4, "the path does not lead to the root")
+    # 5, 6
+    return _chain(evidence, notes, keys)
+
+
 def _chain(evidence: Evidence, notes: list[Note], keys: LogKeys) -> Status | Refused:
     """Steps 5 and 6: return what vouches for the last checkpoint, to which all others lead."""
     status = accept(notes[0], keys)
@@ -168,3 +170,18 @@ def _chain(evidence: Evidence, notes: list[Note], keys: LogKeys) -> Status | Ref
             if status.code is RefusalCode.BAD_SIGNATURE:
                 return status
     return status
+
+
+def _attached(
+    entry: Entry, evidence: Evidence, trust: Trust, decide_again: DecideAgain | None
+) -> bool | Refused:
+    """Step 10: return whether deciding again gave the same bytes."""
+    refused = check_attachments(entry, evidence, trust)
+    if refused is not None:
+        return refused
+    if decide_again is None or not isinstance(entry, Decision):
+        return False
+    decided = decide_again(entry, evidence)
+    if decided is not None and decided != evidence.proof.entry:
+        return Refused(RefusalCode.REPLAY_DIFFERS, 10, "deciding again gives another entry")
+    return decided is not None

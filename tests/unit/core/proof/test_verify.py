@@ -153,7 +153,8 @@ def test_a_pin_vouches_for_what_a_revoked_key_signed():
     assert outcome(verdict(evidence, revoked)) == ("key_revoked", 5)
     root = LINEAGE.tree(9).root
     pinned = root_with(checkpoint_keys=OLD_REVOKED, pins=[pin(9, root)])
-    assert outcome(verdict(evidence, pinned)) is Status.PINNED
+    result = verdict(evidence, pinned)
+    assert (result.status, result.entry, result.runtime) == (Status.PINNED, APPROVAL, "")
     elsewhere = root_with(checkpoint_keys=OLD_REVOKED, pins=[pin(8, root), pin(9, bytes(32))])
     assert outcome(verdict(evidence, elsewhere)) == ("key_revoked", 5)
 
