@@ -3,13 +3,13 @@ the digest, the admission key, the boundary.
 """
 
 import hashlib
-from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gate.core.policy import profile
+from gate.core.policy import names, profile
 from gate.core.policy.admission_key import element
+from gate.core.policy.boundary import moment
 from gate.core.policy.compiled import Policy
 from gate.core.policy.engine import ERROR, CompileFailed, Environment
 from gate.core.policy.expressions import CONFIG
@@ -36,9 +36,7 @@ INTS = st.one_of(st.integers(-3, 3), st.sampled_from([2**63 - 1, -(2**63)]), INT
 TEXTS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cf", "Zl", "Zp")), max_size=6
 )
-MOMENTS = st.datetimes(
-    datetime(1000, 1, 1), datetime(9999, 12, 31, 23), timezones=st.just(UTC)
-).map(lambda value: value - timedelta(microseconds=value.microsecond % 1000))
+MOMENTS = st.integers(names.TIME_MS_MIN, names.TIME_MS_MAX).map(moment)
 ARGUMENTS = st.fixed_dictionaries(
     {
         "request.a": INTS,

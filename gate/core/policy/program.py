@@ -13,13 +13,14 @@ from gate.core.policy.boundary import moment
 from gate.core.policy.declaration import BytesType, ListType, TimestampType
 from gate.core.policy.engine import (
     Argument,
+    CompileFailed,
     Environment,
     EvaluationError,
     Expression,
     Result,
 )
 from gate.core.policy.expressions import CONFIG, Expressions, Read, every, names_in
-from gate.core.policy.issues import AstDiffers
+from gate.core.policy.issues import AstDiffers, BundleInvalid, Issue
 from gate.core.policy.model import Bundle
 from gate.core.policy.tree import ListOf, decode
 from gate.core.policy.unparse import unparse
@@ -48,13 +49,21 @@ class Program:
     __slots__ = ("_arguments", "_constraints", "_rules", "_sequence", "_variables")
 
     def __init__(self, bundle: Bundle, expressions: Expressions) -> None:
-        """Link judged expressions. Raises `AstDiffers` if the list reads otherwise."""
+        """Link judged expressions.
+
+        Raises `AstDiffers` if the list reads otherwise, `BundleInvalid` if it is no expression.
+        """
         reads = every(expressions)
         used = frozenset[str]().union(*(names_in(read.expanded) for read in reads))
         types = {name: kind for name, kind in expressions.types.items() if name in used}
         environment = Environment(CONFIG, types)
         texts = [unparse(read.expanded) for read in reads]
-        self._sequence = environment.compile_sequence(texts)
+        try:
+            self._sequence = environment.compile_sequence(texts)
+        except CompileFailed as error:
+            raise BundleInvalid(
+                (Issue(("rules",), f"cannot run as one list: {error}", "simplify expressions"),)
+            ) from error
         if decode(self._sequence.serialised()) != ListOf(tuple(read.expanded for read in reads)):
             raise AstDiffers("the expressions read otherwise as one list than one by one")
 

@@ -74,7 +74,8 @@ def _call(node: Call) -> str:
     if function in {"!_", "-_"}:
         return f"{function[0]}({unparse(args[0])})"
     if function == "_?_:_":
-        return f"{_operand(args[0])} ? {_operand(args[1])} : {_operand(args[2])}"
+        # The last branch takes no brackets: they would cost a second level of the parser's depth.
+        return f"{_operand(args[0])} ? {_operand(args[1])} : {unparse(args[2])}"
     if function == "_[_]":
         return f"{_operand(args[0])}[{unparse(args[1])}]"
     if node.is_method:

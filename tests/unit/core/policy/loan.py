@@ -126,7 +126,7 @@ SIGNALS: dict[str, Value] = {
 
 def changed(document: Document = LOAN, **members: object) -> Document:
     """Return a deep copy with top-level members replaced."""
-    return {**copy.deepcopy(document), **members}
+    return copy.deepcopy({**document, **members})
 
 
 def with_digests(document: Document) -> Document:
