@@ -1,6 +1,5 @@
 """Every step and code of `bad-input.md` §1: one entry, the right code, the gate goes on."""
 
-
 import pytest
 
 from gate.core.values import APPROVED
