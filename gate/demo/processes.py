@@ -5,12 +5,13 @@ that each one ends within a time limit, and that no process outlives the demonst
 """
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import gate
 from gate.errors import GateError
@@ -25,13 +26,6 @@ class DemonstrationFailed(GateError):
     """Something the demonstration shows did not happen; `str()` says what and where to look."""
 
 
-class Finished(NamedTuple):
-    """What a command wrote to stdout, and how it ended."""
-
-    code: int
-    out: str
-
-
 class Processes:
     """Starts `gate` commands in one folder; what they write to stderr is kept in `logs`."""
 
@@ -42,8 +36,8 @@ class Processes:
         self._clock = clock
         self.typed: list[str] = []
 
-    def run(self, *arguments: str, folder: Path | None = None) -> Finished:
-        """Run a command to its end and return what it said.
+    def run(self, *arguments: str, folder: Path | None = None) -> str:
+        """Run a command to its end and return what it wrote to stdout.
 
         Raises `DemonstrationFailed` with its message when it does not end with 0.
         """
@@ -67,7 +61,7 @@ class Processes:
             raise DemonstrationFailed(
                 f"`{self.typed[-1]}`: expected exit code 0, got {ended.returncode}: {text}"
             )
-        return Finished(ended.returncode, ended.stdout)
+        return ended.stdout
 
     @contextmanager
     def gate(self, name: str, settings: Mapping[str, str]) -> Iterator["GateProcess"]:
@@ -128,6 +122,16 @@ class GateProcess:
         """End it with SIGKILL, at whatever it is doing."""
         self._process.kill()
         self._process.wait()
+
+
+def typed_command() -> str:
+    """Return what a person types for `gate`: the name alone if the shell finds this gate by it."""
+    installed = Path(sys.executable).with_name("gate")
+    if not installed.exists():
+        return f"{shlex.quote(sys.executable)} -m gate"
+    found = shutil.which("gate")
+    is_found = found is not None and Path(found).absolute() == installed.absolute()
+    return "gate" if is_found else shlex.quote(str(installed))
 
 
 def _command(*arguments: str) -> list[str]:

@@ -1,9 +1,13 @@
 """How the summary of the demonstration is written: text for people, values for programs."""
 
+import shlex
+import textwrap
 from collections.abc import Sequence
 
 from gate.core.wire.text import escaped
-from gate.demo.summary import ANSWERS, FirstSending, Summary, name_of
+from gate.demo.summary import ANSWERS, APPROVED, DENIED, FirstSending, Summary, name_of
+
+_WIDTH = 96
 
 
 def values_of(summary: Summary) -> dict[str, object]:
@@ -97,6 +101,7 @@ def _outcomes(summary: Summary) -> list[str]:
     ]
     rows.append(("all", [sum(counts) for counts in zip(*(c for _, c in rows), strict=True)]))
     head = "".join(f"{answer:>16}" for answer in (*ANSWERS, "all"))
+    agreed = first.answers.get((False, APPROVED), 0) + first.answers.get((True, DENIED), 0)
     return [
         "",
         (
@@ -109,6 +114,8 @@ def _outcomes(summary: Summary) -> list[str]:
             f"  {title:<24}" + "".join(f"{count:>16,}" for count in (*counts, sum(counts)))
             for title, counts in rows
         ),
+        "",
+        f"  gate and bank agree on {agreed:,} of {summary.applications:,}",
     ]
 
 
@@ -144,25 +151,35 @@ def _shown(summary: Summary) -> list[str]:
     second, speed, evidence = summary.second, summary.speed, summary.evidence
     return [
         "",
-        (
-            f"Speed            {speed.per_second:,} decisions/s: {speed.records:,} records in "
-            f"{speed.elapsed_ms:,} ms, {speed.transactions} transactions, signed and committed"
+        *_paragraph(
+            "Speed",
+            f"{speed.per_second:,} decisions a second: {speed.records:,} records in "
+            f"{speed.elapsed_ms:,} ms, two signatures checked, sealed and committed each",
         ),
-        (
-            f"Evidence         {escaped(evidence.request_id)}: verified by a process that had "
-            f"only the file and a public key: {escaped(evidence.result)}"
+        *_paragraph(
+            "Evidence",
+            f"{escaped(evidence.request_id)}, verified by a process that had only the file and a "
+            f"public key: {escaped(evidence.result)}",
         ),
-        (
-            f"Second sending   {second.replayed:,} of {second.approved_before:,} keys approved "
-            f"before are `replayed`, {second.approved_again} approved again"
+        *_paragraph(
+            "Sent again",
+            f"{second.replayed:,} of {second.approved_before:,} keys approved before are now "
+            f"`replayed`, {second.approved_again} approved again",
         ),
-        (
-            f"SIGKILL          killed with {second.committed_at_kill:,} of {second.sent:,} records "
-            f"committed (at most {second.batch_records_max} a transaction); the restart decided "
-            f"the other {second.decided_after_restart:,}"
+        *_paragraph(
+            "SIGKILL",
+            f"killed with {second.committed_at_kill:,} of {second.sent:,} records committed, at "
+            f"most {second.batch_records_max} a transaction; the restart decided the other "
+            f"{second.decided_after_restart:,}, each once",
         ),
-        f"Time             {summary.elapsed_ms // 1_000} s in all",
+        *_paragraph("Time", f"{summary.elapsed_ms // 1_000} s in all"),
     ]
+
+
+def _paragraph(title: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        f"{title:<12}{text}", _WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False
+    )
 
 
 def _files(summary: Summary) -> list[str]:
@@ -184,12 +201,17 @@ def _next(summary: Summary) -> list[str]:
     evidence = summary.evidence
     file = evidence.file.relative_to(summary.folder)
     commands = (
-        f"cd {summary.folder}",
-        "gate policy check policies/boston-mortgage.policy.yaml",
-        "gate policy test policies/boston-mortgage.policy.yaml",
-        f"gate evidence {evidence.request_id} -o mine.evidence.json",
-        f"gate verify {file} --key {evidence.public_key} --log {evidence.log_prefix}",
-        "gate audit",
-        "gate replay",
+        "policy check policies/boston-mortgage.policy.yaml",
+        "policy test policies/boston-mortgage.tests.yaml",
+        f"evidence '{evidence.decision}' -o mine.evidence.json",
+        f"verify {file} --key {evidence.public_key} --log {evidence.log_prefix}",
+        "audit",
+        "replay",
     )
-    return ["", "Try next", "", *(f"  {escaped(command)}" for command in commands)]
+    return [
+        "",
+        "Try next",
+        "",
+        f"  cd {escaped(shlex.quote(str(summary.folder)))}",
+        *(f"  {escaped(summary.command)} {escaped(command)}" for command in commands),
+    ]

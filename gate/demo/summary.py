@@ -117,9 +117,10 @@ class Audited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything that was shown. `failures` names what did not come out as it must."""
+    """Everything that was shown. `command` is how `gate` is called from this shell."""
 
     folder: Path
+    command: str
     applications: int
     first: FirstSending
     second: SecondSending
