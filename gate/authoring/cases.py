@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from gate.authoring.claims import never_faults, ordered_inputs
 from gate.authoring.faults import Fault, SourceInvalid
 from gate.authoring.shape import (
     AnyValue,
@@ -241,12 +242,14 @@ class _Reader:
         path: Path = ("properties", at)
         claim = self.read.value["properties"][at]
         self.name(path, claim["name"])
-        bundle = self.policy.bundle
-        inputs = [f"request.{item.name}" for item in bundle.parameters]
-        inputs += [f"signal.{item.name}" for item in bundle.signals]
+        if isinstance(node := self.read.nodes.get((*path, "never")), Scalar):
+            for line, column, message in never_faults(node.text, self.policy.bundle):
+                self.fault(node.position(max(line, 1), max(column, 1)), message)
+        inputs = ordered_inputs(self.policy.bundle)
         for name in claim.get("monotone", {}):
             place = self.read.names[*path, "monotone", name].place
-            self.known(name, dict.fromkeys(inputs), "input", place)
+            if self.known(name, inputs, "input", place) and not inputs[name]:
+                self.fault(place, f"`{name}` has no order", "name a number, a time or a flag")
         return Property(name=claim["name"], line=self.read.nodes[path].place.line)
 
     def _inputs(

@@ -21,6 +21,7 @@ BYTES_MAX = 256 * 1024
 DEPTH_MAX = 16
 
 _NOT_IN_TEXT = "\x7f\x85\u2028\u2029\ufeff\ufffe\uffff"  # read otherwise by other YAML readers
+_TOO_DEEP = f"nested too deep: at most {DEPTH_MAX} levels"
 _TAG_HINT = 'quote the text, for instance `deny: "!signal.kyc_passed"`'
 _QUOTE_HINT = "quote the text"
 
@@ -158,6 +159,10 @@ def _refuse_tokens(text: str, lines: Lines) -> _Open:
             token: yaml.Token = loader.get_token()  # type: ignore[no-untyped-call]
             _follow(token, still)
             message, hint = _forbidden(token)
+            if len(still.brackets) > DEPTH_MAX:
+                # Here too: what the scanner does for a bracket grows with the open ones.
+                faults.append(lines.fault(*_place(token), _TOO_DEEP))
+                break
             if message:
                 faults.append(lines.fault(*_place(token), message, hint))
     except (yaml.MarkedYAMLError, ValueError, OverflowError) as error:
@@ -274,7 +279,7 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if depth > DEPTH_MAX:
-            self._fault(place, f"nested too deep: at most {DEPTH_MAX} levels")
+            self._fault(place, _TOO_DEEP)
             raise SourceInvalid(self._faults)
         if isinstance(event, yaml.SequenceStartEvent):
             items = []

@@ -207,11 +207,35 @@ def test_tests_for_another_policy_are_refused() -> None:
     )
 
 
-def test_a_property_names_declared_inputs() -> None:
-    tail = "properties:\n  - {name: up, monotone: {signal.credit: up}}\n"
-    assert refused("expect: {outcome: APPROVED}", tail=tail) == (
-        (10, "unknown input `signal.credit`"),
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ("monotone: {signal.credit: up}", "unknown input `signal.credit`"),
+        ("monotone: {request.country: up}", "`request.country` has no order"),
+        (
+            "monotone: {signal.credit_score: sideways}",
+            "expected one of `up`, `down`, got `sideways`",
+        ),
+        ("never: approved && signal.credit > 1", "undeclared reference to `signal.credit`"),
+        ("never: signal.credit_score + 1", "expected an expression of type bool, got int"),
+        ("never: approved, monotone: {signal.credit_score: up}", "expected exactly one of"),
+    ],
+)
+def test_a_faulty_property_is_refused_at_its_line(claim: str, message: str) -> None:
+    tail = f"properties:\n  - {{name: claim, {claim}}}\n"
+    ((line, got),) = refused("expect: {outcome: APPROVED}", tail=tail)
+    assert (line, got[: len(message)]) == (10, message)
+
+
+def test_a_property_may_name_inputs_variables_and_outcomes() -> None:
+    tail = (
+        "properties:\n"
+        "  - {name: a, never: approved && variables.exposure > 250000 && signal.kyc_passed}\n"
+        "  - {name: b, never: policy_error}\n"
+        "  - {name: c, monotone: {signal.kyc_passed: up, request.loan_amount: down}}\n"
     )
+    cases = read("expect: {outcome: APPROVED}", tail=tail)
+    assert [item.name for item in cases.properties] == ["a", "b", "c"]
 
 
 def test_the_time_must_be_given() -> None:

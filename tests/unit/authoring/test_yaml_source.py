@@ -1,5 +1,7 @@
 """Strict YAML: strings with their places, or faults with theirs."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,6 +138,15 @@ def test_nesting_at_the_limit_is_read_and_one_level_more_is_refused() -> None:
     assert read_yaml(f"a: {'[' * inner}x{']' * inner}\n".encode(), "f.yaml")
     fault = refused(f"a: {'[' * (inner + 1)}x{']' * (inner + 1)}\n").faults[0]
     assert fault.message == f"nested too deep: at most {DEPTH_MAX} levels"
+
+
+@pytest.mark.parametrize("bomb", ["[", "{", '["",', "{a: ["])
+def test_a_bomb_of_brackets_is_refused_at_once(bomb: str) -> None:
+    """The scanner's own work is quadratic in them: 140 s for a file of 256 KiB."""
+    started = time.process_time()
+    data = (bomb * (BYTES_MAX // len(bomb))).encode()
+    assert refused(data).faults[0].message == f"nested too deep: at most {DEPTH_MAX} levels"
+    assert time.process_time() - started < 1
 
 
 def test_a_surrogate_pair_as_json_writes_it_is_one_character() -> None:

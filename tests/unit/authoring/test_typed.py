@@ -1,0 +1,97 @@
+"""Texts as typed values."""
+
+import pytest
+
+from gate.authoring.typed import declared_value, filled, free_value, type_name, value_text
+from gate.authoring.yaml_source import Node, read_yaml
+from gate.core.policy.declaration import (
+    BoolType,
+    BytesType,
+    DateType,
+    DeclaredType,
+    EnumType,
+    IntType,
+    ListType,
+    StringType,
+    TimestampType,
+)
+from gate.core.values import Value
+
+INT = IntType(minimum=0, maximum=9)
+STRING = StringType(min_len=1, max_len=9)
+BYTES = BytesType(min_len=0, max_len=9)
+LIST = ListType(max_items=2, item=STRING)
+
+
+def node(text: str) -> Node:
+    root, _ = read_yaml(text.encode(), "f.yaml")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "value"),
+    [
+        ("12", INT, 12),
+        ("x", INT, None),
+        ("[1]", INT, None),
+        ("{a: b}", INT, None),
+        ("true", BoolType(), True),
+        ("yes", BoolType(), None),
+        ("12", STRING, "12"),
+        ("a", EnumType(values=("b",)), "a"),
+        ("2026-01-31", DateType(), "2026-01-31"),
+        ("1970-01-01T00:00:01Z", TimestampType(), 1000),
+        ("1000", TimestampType(), None),
+        ("00ff", BYTES, b"\x00\xff"),
+        ("00FF", BYTES, None),
+        ("0", BYTES, None),
+        ("[a, 1]", LIST, ("a", "1")),
+        ("[]", LIST, ()),
+        ("[[a]]", LIST, None),
+        ("a", LIST, None),
+    ],
+)
+def test_a_declaration_makes_the_value(
+    text: str, declared: DeclaredType, value: Value | None
+) -> None:
+    got = declared_value(node(text), declared)
+    assert (got, type(got)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12", 12),
+        ("true", True),
+        ("x", "x"),
+        ("01", "01"),
+        ("[1, a]", ("1", "a")),
+        ("{a: b}", None),
+    ],
+)
+def test_without_a_declaration_the_text_is_what_it_looks_like(
+    text: str, value: Value | None
+) -> None:
+    got = free_value(node(text))
+    assert (got, type(got)) == (value, type(value))
+
+
+def test_a_template_is_filled_in() -> None:
+    parameters: tuple[tuple[str, Value], ...] = (("a", "x"), ("b", 5), ("c", True), ("d", b"\xff"))
+    template = "{request.a}/{request.b}/{request.c}/{request.d}/{request.e}/{actor}"
+    assert filled(template, parameters) == "x/5/true/ff/{request.e}/{actor}"
+
+
+def test_values_and_types_as_authors_write_them() -> None:
+    assert [value_text(value) for value in (True, 5, "x", b"\xff", ("a", "b"))] == [
+        "true",
+        "5",
+        "x",
+        "ff",
+        "[a, b]",
+    ]
+    assert [type_name(kind) for kind in (INT, LIST, TimestampType())] == [
+        "int",
+        "list",
+        "timestamp",
+    ]
