@@ -6,7 +6,7 @@ Terms: an *offset* that is committed or applied is of the next record; a record 
 `design/transaction.md` §10.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -342,6 +342,20 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the signature over exactly `message`."""
+
+
+class Judging(Protocol):
+    """Remembers over a death of the process which record it was judging."""
+
+    @property
+    def offsets(self) -> MutableSequence[int]:
+        """The offset under judgement by partition, -1 for none; survives the process."""
+
+    def suspect(self, partition: int) -> int | None:
+        """Return the offset of the record whose judging killed the process twice, if any.
+
+        Only SIGSEGV, SIGABRT and SIGBUS count; kill -9, lack of memory and power loss never do.
+        """
 
 
 class Clock(Protocol):

@@ -5,7 +5,7 @@ leaves an adapter. Decides nothing; which adapter stands behind a port is known 
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +19,7 @@ from gate.adapters.embedded import (
     EmbeddedReader,
     Seat,
 )
+from gate.adapters.judging import JudgingFile
 from gate.adapters.rocksdb import RocksStateStore
 from gate.adapters.telemetry import LogTelemetry
 from gate.config import Config
@@ -201,6 +202,7 @@ def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
     )
     checkpoint, seat = signer(config.keys.checkpoint), Seat(file, now)
     with (
+        ExitStack() as stack,
         closing(EmbeddedReader(file)) as log,
         closing(
             EmbeddedInput(file, seat=seat, group_id=config.gate, topic=names.requests, clock=now)
@@ -215,6 +217,8 @@ def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
             )
         ) as output,
     ):
+        seat.take(seat)  # before anything in the state folder is touched
+        stack.callback(seat.release, seat)
         yield Gate(
             settings=settings,
             ports=Ports(
@@ -223,10 +227,16 @@ def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
                 reader=log,
                 stores=RocksStateStore(config.state.folder),
                 signer=checkpoint,
+                judging=JudgingFile(config.state.folder, _partition_count(log, names, config)),
                 clock=now,
                 telemetry=told,
             ),
         )
+
+
+def _partition_count(log: LogReader, names: Topics, config: Config) -> int:
+    found = log.topic(names.requests)
+    return config.log.partitions if found is None else found.partition_count
 
 
 def create_development_set(folder: Path, *, domain: str, now_ms: int) -> None:

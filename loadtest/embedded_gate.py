@@ -10,6 +10,7 @@ from gate.adapters.embedded.output import EmbeddedOutput
 from gate.adapters.embedded.publisher import EmbeddedPublisher
 from gate.adapters.embedded.reader import EmbeddedReader
 from gate.adapters.embedded.seat import Seat
+from gate.adapters.judging import JudgingFile
 from gate.adapters.rocksdb import RocksStateStore
 from gate.authoring.pack import build_activation, pack
 from gate.core import dsse, jcs
@@ -126,6 +127,7 @@ class LoadGate:
             reader=self.reader,
             stores=self.stores,
             signer=self._signer,
+            judging=JudgingFile(self._path.parent / "state", self.partitions),
             clock=self._clock,
             telemetry=self.telemetry,
         )

@@ -20,6 +20,7 @@ from gate.ports import (
     Admin,
     EventKind,
     Input,
+    Judging,
     LogReader,
     LogRecord,
     Output,
@@ -75,6 +76,16 @@ class RecordedTelemetry:
 
     def of(self, kind: EventKind) -> list[dict[str, object]]:
         return [fields for found, fields in self.events if found is kind]
+
+
+class NoSuspects:
+    """The Judging port for a process that never dies by a signal."""
+
+    def __init__(self, partitions: int) -> None:
+        self.offsets = [-1] * partitions
+
+    def suspect(self, partition: int) -> int | None:
+        return None
 
 
 class World:
@@ -165,13 +176,16 @@ class World:
             }
         )
 
-    def gate(self, slot: str = "gate-0", **changes: object) -> Gate:
+    def gate(
+        self, slot: str = "gate-0", *, judging: Judging | None = None, **changes: object
+    ) -> Gate:
         ports = Ports(
             input=self.make_input(),
             output=self.make_output(slot),
             reader=self.reader(),
             stores=self.stores,
             signer=self.signer,
+            judging=judging or NoSuspects(self.partitions),
             clock=self.clock,
             telemetry=self.telemetry,
         )

@@ -5,7 +5,7 @@ transaction has committed; dropping the returned values is the whole of an abort
 the leaves is `sealing`'s.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from typing import NamedTuple, Protocol
 
 from gate.core.admission import (
@@ -77,6 +77,9 @@ class Place(NamedTuple):
     partition: int
     partition_count: int
     salts: Callable[[int], bytes]
+    judging: MutableSequence[int] | None = None
+    """Where, by partition, the offset under judgement is noted: what a fatal signal leaves behind
+    (`design/bad-input.md` §3). No answer depends on it."""
 
 
 class Standing(NamedTuple):
@@ -141,7 +144,10 @@ def key_records(records: Sequence[InputRecord], *, place: Place, control: Contro
     setting = setting_of(place, control)
     items: list[tuple[InputRecord, Prepared | None]] = []
     state_keys = []
+    judging, partition = place.judging, place.partition
     for record in records:
+        if judging is not None:
+            judging[partition] = record.offset
         if is_control_record(record.value):
             items.append((record, None))
             continue
@@ -171,7 +177,10 @@ def judge(
     control, sequence = standing.control, standing.sequence
     prev_offset, index = standing.prev_input_offset, standing.frontier.size
     refusals: tuple[Rejected, ...] = ()
+    judging, partition = place.judging, place.partition
     for record, prepared in keyed.items:
+        if judging is not None:
+            judging[partition] = record.offset
         if prepared is None:
             verdict = _judge_control(record, control)
             if isinstance(verdict, Accepted):

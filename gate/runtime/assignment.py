@@ -42,6 +42,7 @@ def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> 
     recovery = partition.recovery
     if recovery is None:
         recovery = find_recovery(partition, settings, ports)
+        _check_suspect(recovery.committed, partition.number, ports)
         _open_store(partition, recovery.identity, ports)
     try:
         return _catch_up(partition, recovery, settings, ports)
@@ -183,6 +184,18 @@ def _check_identity(target: RecoveryTarget, identity: StoreIdentity, number: int
         )
 
 
+def _check_suspect(committed: OffsetCommit, number: int, ports: Ports) -> None:
+    """Do not go near a record again whose judging killed the process twice."""
+    suspect = ports.judging.suspect(number)
+    if suspect is not None and suspect >= committed.next_offset:
+        raise PartitionStopped(
+            "crash_suspect",
+            number,
+            f"judging the record at offset {suspect} killed the process twice by a fatal signal; "
+            "it is not judged again until operators say so",
+        )
+
+
 def _open_store(partition: OwnedPartition, identity: StoreIdentity, ports: Ports) -> None:
     """Step b. A store that belongs elsewhere is set aside: the changelog has the truth."""
     try:
@@ -281,6 +294,7 @@ def _adopt(
             partition=number,
             partition_count=recovery.identity.partition_count,
             salts=Salts(settings.keys, recovery.lineage.log),
+            judging=ports.judging.offsets,
         ),
         standing=Standing(
             control=control,

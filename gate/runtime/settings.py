@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gate.core.state import LineageKeys
 from gate.core.topics import Topics
-from gate.ports import Clock, Input, LogReader, Output, Signer, StateStore, Telemetry
+from gate.ports import Clock, Input, Judging, LogReader, Output, Signer, StateStore, Telemetry
 
 BATCH_RECORDS_MAX = 5_000
 BATCH_BYTES_MAX = 8 * 1024 * 1024
@@ -39,5 +39,6 @@ class Ports:
     reader: LogReader
     stores: StateStore
     signer: Signer
+    judging: Judging
     clock: Clock
     telemetry: Telemetry

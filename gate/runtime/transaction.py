@@ -66,6 +66,7 @@ def run_transaction(
         partition = partitions[number]
         keyed, taken = _key_and_fetch(partition, batch[number])  # 3
         provisional.append(_decide(partition, keyed, taken, settings, ports))  # 3, 4
+        ports.judging.offsets[number] = -1
     _check_ends(numbers, settings, ports)  # 5
     ports.output.begin()  # 6
     for item in provisional:
