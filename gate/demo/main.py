@@ -74,7 +74,7 @@ def run_demo(
     progress = Progress(stream, step_count=_STEPS, clock=clock)
     applications = real_applications()[:applications_max]
     made = _new_folder(folder or DEFAULT_FOLDER)
-    processes = Processes(made, made / "logs", clock)
+    processes = Processes(made, made / "logs", clock, lambda typed: progress.tell(f"$ {typed}"))
     config, trust = _set_up(made, processes, progress)
     with wiring.open_reader(config) as reader:
         stage = Stage(

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,21 +27,22 @@ class DemonstrationFailed(GateError):
 
 
 class Processes:
-    """Starts `gate` commands in one folder; what they write to stderr is kept in `logs`."""
+    """Starts `gate` commands in one folder, and says each one as a person would type it."""
 
-    def __init__(self, folder: Path, logs: Path, clock: Clock) -> None:
-        """Run commands in `folder`; `logs` must exist."""
+    def __init__(self, folder: Path, logs: Path, clock: Clock, told: Callable[[str], None]) -> None:
+        """Run commands in `folder`; what gates write is kept in `logs`."""
         self._folder = folder
         self._logs = logs
         self._clock = clock
-        self.typed: list[str] = []
+        self._told = told
 
     def run(self, *arguments: str, folder: Path | None = None) -> str:
         """Run a command to its end and return what it wrote to stdout.
 
         Raises `DemonstrationFailed` with its message when it does not end with 0.
         """
-        self.typed.append(" ".join(("gate", *arguments)))
+        typed = shlex.join(("gate", *arguments))
+        self._told(typed)
         try:
             ended = subprocess.run(
                 _command(*arguments),
@@ -54,12 +55,12 @@ class Processes:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            text = f"`{self.typed[-1]}` did not end within {_COMMAND_SECONDS_MAX} s"
+            text = f"`{typed}` did not end within {_COMMAND_SECONDS_MAX} s"
             raise DemonstrationFailed(text) from error
         if ended.returncode:
             text = (ended.stderr.strip() or ended.stdout.strip())[-_TEXT_SHOWN_MAX:]
             raise DemonstrationFailed(
-                f"`{self.typed[-1]}`: expected exit code 0, got {ended.returncode}: {text}"
+                f"`{typed}`: expected exit code 0, got {ended.returncode}: {text}"
             )
         return ended.stdout
 
@@ -69,8 +70,9 @@ class Processes:
 
         `settings` are environment variables that win over `gate.toml`.
         """
-        arguments = ("run", "--config", "gate.toml", "--until-caught-up")
-        self.typed.append(" ".join(("gate", *arguments)))
+        arguments = ("run", "--until-caught-up")
+        set_first = [f"{name}={value} " for name, value in settings.items()]
+        self._told("".join((*set_first, shlex.join(("gate", *arguments)))))
         log = self._logs / f"{name}.log"
         with (
             log.open("wb") as written,

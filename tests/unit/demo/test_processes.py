@@ -12,7 +12,7 @@ from gate.demo.processes import DemonstrationFailed, Processes, typed_command
 
 @pytest.mark.integration
 def test_a_failing_command_is_told_with_its_message(tmp_path: Path) -> None:
-    processes = Processes(tmp_path, tmp_path, SystemClock())
+    processes = Processes(tmp_path, tmp_path, SystemClock(), [].append)
     with pytest.raises(DemonstrationFailed) as failed:
         processes.run("run", "--config", "absent.toml")
     assert str(failed.value).startswith(
@@ -27,12 +27,18 @@ def test_the_callers_gate_variables_are_kept_away(
     monkeypatch.setenv("GATE_SLOT", "the-callers")
     monkeypatch.setenv("GATE_NONSENSE", "refused if it were seen")
     made = tmp_path / "made"
-    processes = Processes(made, tmp_path, SystemClock())
+    typed: list[str] = []
+    processes = Processes(made, tmp_path, SystemClock(), typed.append)
     processes.run("init", str(made), folder=tmp_path)
     processes.run("init-lineage", "--from", "beginning")
-    with processes.gate("run", {}) as process:
+    with processes.gate("run", {"GATE_RUN__BATCH_RECORDS_MAX": "7"}) as process:
         while process.is_running():
             pass
+    assert typed == [
+        f"gate init {made}",
+        "gate init-lineage --from beginning",
+        "GATE_RUN__BATCH_RECORDS_MAX=7 gate run --until-caught-up",
+    ]
     log = (tmp_path / "run.log").read_text()
     assert '"gate_stopped"' in log
     assert "the-callers" not in log
@@ -40,7 +46,7 @@ def test_the_callers_gate_variables_are_kept_away(
 
 @pytest.mark.integration
 def test_a_gate_that_fails_is_told_with_its_log(tmp_path: Path) -> None:
-    processes = Processes(tmp_path, tmp_path, SystemClock())
+    processes = Processes(tmp_path, tmp_path, SystemClock(), [].append)
     with (
         pytest.raises(DemonstrationFailed, match="the gate ended with exit code 3: error:"),
         processes.gate("run", {}) as process,
@@ -51,7 +57,7 @@ def test_a_gate_that_fails_is_told_with_its_log(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_no_process_outlives_the_demonstration(tmp_path: Path) -> None:
-    processes = Processes(tmp_path, tmp_path, SystemClock())
+    processes = Processes(tmp_path, tmp_path, SystemClock(), [].append)
     with pytest.raises(KeyboardInterrupt), processes.gate("run", {}) as process:
         raise KeyboardInterrupt
     assert process._process.returncode == -signal.SIGKILL
