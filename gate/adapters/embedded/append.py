@@ -8,7 +8,13 @@ import sqlite3
 from collections.abc import Sequence
 from zlib import crc32
 
-from gate.adapters.embedded.file import encode_headers, partition_ids, row_id
+from gate.adapters.embedded.file import (
+    MARKER_TIME_MS,
+    checksum_start,
+    encode_headers,
+    partition_ids,
+    row_id,
+)
 from gate.errors import Fenced
 from gate.ports import OutputRecord
 
@@ -39,8 +45,8 @@ def append(
 ) -> list[int]:
     """Append records, each with its `partition.id`, and return their offsets, in order.
 
-    `has_marker`: leave one offset unused after them in each partition, as a broker's transaction
-    marker does.
+    `has_marker`: add a row that is no record after them in each partition, as a broker's
+    transaction marker.
     """
     ends: dict[int, int] = {}
     rows = []
@@ -53,12 +59,18 @@ def append(
             ).fetchone()
         ends[partition_id] = offset + 1
         offsets.append(offset)
-        crc = crc32(value or b"", crc32(key or b""))
+        number = row_id(partition_id, offset)
+        crc = crc32(value or b"", crc32(key or b"", checksum_start(number, append_time_ms)))
         encoded = None
         if headers:
             encoded = encode_headers(headers)
             crc = crc32(encoded or b"", crc)
-        rows.append((row_id(partition_id, offset), append_time_ms, key, value, encoded, crc))
+        rows.append((number, append_time_ms, key, value, encoded, crc))
+    if has_marker:
+        for partition_id, end in ends.items():
+            number = row_id(partition_id, end)
+            crc = checksum_start(number, MARKER_TIME_MS)
+            rows.append((number, MARKER_TIME_MS, None, None, None, crc))
     connection.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", rows)
     connection.executemany(
         "UPDATE partition SET next_offset = ? WHERE id = ?",

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -28,6 +28,8 @@ FORMAT: Final = 1
 _APPLICATION_ID: Final = 0x4761_7465  # "Gate"
 _BUSY_MS: Final = 30_000
 _TURN_MS: Final = 3
+MARKER_TIME_MS: Final = 0
+"""The append time of a row that is no record: where a broker would write a marker."""
 _OFFSET_BITS: Final = 40
 _FETCH_BYTES_MAX: Final = 8 * 1024 * 1024
 
@@ -108,7 +110,8 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error):
+        # SQLite quotes the schema in its messages, and damage there is no text.
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             raise _not_opened(path, error) from error
         raise
     return connection
@@ -138,11 +141,11 @@ def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
         raise ConfigInvalid(text)
 
 
-def _primary_code(error: sqlite3.Error) -> int:
+def _primary_code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
-def _not_opened(path: Path, error: sqlite3.Error) -> GateError:
+def _not_opened(path: Path, error: Exception) -> GateError:
     code = _primary_code(error)
     if code == sqlite3.SQLITE_BUSY:
         text = f"embedded log `{path}` is locked by another process: try again: {error}"
@@ -172,6 +175,10 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _not_read(path, error) from error
+    except (TypeError, ValueError, struct.error) as error:
+        # SQLite keeps a value's type beside it: damage can make a number nothing, or text.
+        text = f"embedded log `{path}` is damaged: restore it from a copy: {error}"
+        raise Unreadable(text) from error
 
 
 @contextmanager
@@ -258,53 +265,74 @@ def _read_headers(encoded: bytes) -> Headers:
     return tuple(headers)
 
 
-def to_records(
-    rows: sqlite3.Cursor, *, partition: int, partition_id: int, path: Path
-) -> tuple[list[LogRecord], bool]:
-    """Return the records of rows `(id, time_ms, key, value, headers, crc)` and close them.
+def checksum_start(number: int, time_ms: int) -> int:
+    """Return where a record's CRC-32 starts, so that it covers row id and append time, too."""
+    mixed = number ^ time_ms << 7
+    return (mixed ^ mixed >> 32) & 0xFFFF_FFFF
 
-    Stops after 8 MiB of values; the second part says whether it did. Raises `Unreadable` for a
-    record whose checksum is wrong.
+
+class Stretch(NamedTuple):
+    """A stretch of a partition: `end` is the offset after its last."""
+
+    partition: int
+    partition_id: int
+    start: int
+    end: int
+
+
+def fetch(
+    connection: sqlite3.Connection, path: Path, stretch: Stretch, rows_max: int
+) -> tuple[list[LogRecord], int]:
+    """Return records of the stretch and the offset from which to read on.
+
+    Reads at most so many rows, markers among them, and stops after 8 MiB of values. Raises
+    `Unreadable` for a record whose checksum is wrong or an offset without a row: every offset has
+    one, so a lost record can not pass for a marker.
     """
+    partition, partition_id, start, end = stretch
     base = partition_id << _OFFSET_BITS
     make = tuple.__new__  # half the time of calling `LogRecord`
     records: list[LogRecord] = []
     append = records.append
+    expected = first = base + start
     size = 0
+    rows = connection.execute(_SELECT, (first, base + end, rows_max))
     try:
         for number, time_ms, key, value, headers, crc in rows:
-            actual = crc32(value or b"", crc32(key or b""))
-            decoded: Headers = ()
+            mixed = number ^ time_ms << 7
+            actual = crc32(value or b"", crc32(key or b"", (mixed ^ mixed >> 32) & 0xFFFF_FFFF))
             if headers is not None:
                 actual = crc32(headers, actual)
-            if actual != crc:
-                raise _record_damaged(path, partition, number - base, crc, actual)
-            if headers is not None:
-                decoded = _read_headers(headers)
-            fields = (partition, number - base, time_ms, True, key, value, decoded)
-            append(make(LogRecord, fields))
+            if actual != crc or number != expected:
+                raise _record_damaged(path, partition, expected - base)
+            expected += 1
+            if time_ms == MARKER_TIME_MS:
+                continue
+            decoded = () if headers is None else _read_headers(headers)
+            append(make(LogRecord, (partition, number - base, time_ms, True, key, value, decoded)))
             if value is not None:
                 size += len(value)
                 if size > _FETCH_BYTES_MAX:
-                    return records, True
+                    return records, expected - base
     finally:
         rows.close()
-    return records, False
+    if expected - first < min(rows_max, end - start):
+        raise _record_damaged(path, partition, expected - base)
+    return records, expected - base
 
 
-def _record_damaged(path: Path, partition: int, offset: int, crc: int, actual: int) -> Unreadable:
+def _record_damaged(path: Path, partition: int, offset: int) -> Unreadable:
     text = (
-        f"embedded log `{path}`: record {offset} of partition {partition} is damaged: "
-        f"expected checksum {crc}, got {actual}: restore the file from a copy"
+        f"embedded log `{path}`: record {offset} of partition {partition} is damaged or missing: "
+        "restore the file from a copy"
     )
     return Unreadable(text)
 
 
-SELECT_RECORDS: Final = (
+_SELECT: Final = (
     "SELECT id, time_ms, key, value, headers, crc FROM record"
     " WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 )
-"""Arguments: first row id, row id of the end, rows at most."""
 
 
 def partition_ids(connection: sqlite3.Connection, topic: str) -> dict[int, int]:

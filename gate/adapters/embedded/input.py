@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from gate.adapters.embedded.file import (
-    SELECT_RECORDS,
+    Stretch,
     connect,
+    fetch,
     partition_ids,
     reading,
-    row_id,
-    to_records,
     writing,
 )
 from gate.adapters.embedded.seat import Seat
@@ -120,26 +119,18 @@ class EmbeddedInput:
                 room = records_max - len(records)
                 if room <= 0:
                     break
-                found, is_cut = self._read(partition, position, end, room)
-                records += found
-                if is_cut:
-                    break
+                stretch = Stretch(partition, self._partition_ids[partition], position, end)
+                records += self._read(stretch, room)
         return records
 
-    def _read(
-        self, partition: int, position: int, end: int, records_max: int
-    ) -> tuple[list[LogRecord], bool]:
-        partition_id = self._partition_ids[partition]
-        rows = self._connection.execute(
-            SELECT_RECORDS,
-            (row_id(partition_id, position), row_id(partition_id, end), records_max),
-        )
-        found, is_cut = to_records(
-            rows, partition=partition, partition_id=partition_id, path=self._path
-        )
-        is_all = not is_cut and len(found) < records_max
-        self._positions[partition] = end if is_all else found[-1].offset + 1
-        return found, is_cut
+    def _read(self, stretch: Stretch, records_max: int) -> list[LogRecord]:
+        """Read at least one record, if there is one."""
+        records: list[LogRecord] = []
+        while not records and stretch.start < stretch.end:
+            records, start = fetch(self._connection, self._path, stretch, records_max)
+            stretch = stretch._replace(start=start)
+        self._positions[stretch.partition] = stretch.start
+        return records
 
     def _waiting(self) -> list[tuple[int, int, int]]:
         """Return partition, position and end of the partitions that have something to read."""

@@ -5,18 +5,10 @@ offset is ever pending.
 """
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gate.adapters.embedded.file import (
-    SELECT_RECORDS,
-    connect,
-    partition_ids,
-    reading,
-    row_id,
-    to_records,
-)
+from gate.adapters.embedded.file import Stretch, connect, fetch, partition_ids, reading
 from gate.adapters.embedded.seat import is_taken
 from gate.errors import Lost, Unreachable
 from gate.ports import Ends, LogRecord, OffsetCommit, ReadSlice, TopicIdentity, TopicPartition
@@ -92,26 +84,18 @@ class EmbeddedReader:
                 f"offset {offset}: the log holds {first} to {end}"
             )
             raise Lost(text)
+        stretch = Stretch(partition.partition, partition_id, offset, end)
         with reading(self._path):
-            rows = self._connection.execute(
-                SELECT_RECORDS,
-                (row_id(partition_id, offset), row_id(partition_id, end), records_max),
-            )
-            records, is_cut = self._records(rows, partition, partition_id)
-        is_all = not is_cut and len(records) < records_max
-        return ReadSlice(records, end if is_all else records[-1].offset + 1)
+            return ReadSlice(*fetch(self._connection, self._path, stretch, records_max))
 
     def last(self, partition: TopicPartition) -> LogRecord | None:
         """Follow the port."""
         partition_id, first, end = self._partition(partition)
+        start = max(first, end - 2)  # a marker follows a record, and nothing else has a row
+        stretch = Stretch(partition.partition, partition_id, start, end)
         with reading(self._path):
-            rows = self._connection.execute(
-                "SELECT id, time_ms, key, value, headers, crc FROM record"
-                " WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1",
-                (row_id(partition_id, first), row_id(partition_id, end)),
-            )
-            records, _ = self._records(rows, partition, partition_id)
-        return records[0] if records else None
+            records, _ = fetch(self._connection, self._path, stretch, 2)
+        return records[-1] if records else None
 
     def group_is_empty(self, group_id: str) -> bool:
         """Follow the port; a member that died without leaving does not count."""
@@ -133,12 +117,6 @@ class EmbeddedReader:
                 "SELECT first_offset, next_offset FROM partition WHERE id = ?", (partition_id,)
             ).fetchone()
         return partition_id, first, end
-
-    def _records(
-        self, rows: sqlite3.Cursor, partition: TopicPartition, partition_id: int
-    ) -> tuple[list[LogRecord], bool]:
-        number = partition.partition
-        return to_records(rows, partition=number, partition_id=partition_id, path=self._path)
 
     def _missing(self, partition: TopicPartition) -> Unreachable:
         text = (

@@ -1,6 +1,7 @@
 """The embedded log beyond the ports: its file, its seat, other processes, failing disks."""
 
 import os
+import random
 import resource
 import signal
 import sqlite3
@@ -25,6 +26,7 @@ from gate.adapters.embedded import (
 from gate.errors import (
     ConfigInvalid,
     Fenced,
+    Lost,
     OutcomeUnknown,
     TransactionAborted,
     Unreachable,
@@ -110,6 +112,62 @@ def test_a_flipped_bit_in_a_record_is_unreadable(log: EmbeddedHarness) -> None:
         log.reader().read(TopicPartition(REQUESTS, 0), offset=0, records_max=1)
     with pytest.raises(Unreadable):
         member.poll(records_max=1, timeout_ms=0)
+
+
+@pytest.mark.parametrize("offset", [0, 2, 4])
+def test_a_row_that_vanished_does_not_pass_for_a_marker(log: EmbeddedHarness, offset: int) -> None:
+    publisher = log.publisher()
+    publisher.publish([OutputRecord(REQUESTS, 0, None, b"%d" % n) for n in range(4)])
+    publisher.publish([OutputRecord(REQUESTS, 0, None, b"last")], transactional_id="sender")
+    connection = sqlite3.connect(log.path)
+    with connection:
+        connection.execute("DELETE FROM record WHERE id & 0xFF = ?", (offset,))
+    connection.close()
+
+    with pytest.raises(Unreadable, match=f"record {offset} of partition 0 is damaged or missing"):
+        log.everything(REQUESTS, 0)
+
+
+@pytest.fixture(scope="module")
+def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    log = EmbeddedHarness(tmp_path_factory.mktemp("undamaged"))
+    log.make_topics()
+    publisher = log.publisher()
+    for number in range(20):
+        records = [OutputRecord(REQUESTS, n % 3, b"k%d" % n, b"%d " % n * 9) for n in range(30)]
+        publisher.publish(records, transactional_id="sender" if number % 2 else None)
+        log.clock.advance(7)
+    publisher.close()
+    return log.path
+
+
+def _is_seen_or_harmless(undamaged: Path, folder: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    content = bytearray(undamaged.read_bytes())
+    for _ in range(chance.randint(1, 3)):
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    if seed % 10 == 0:
+        del content[chance.randrange(len(content)) :]
+    (folder / "gate.log").write_bytes(content)
+    truth, damaged = EmbeddedHarness(undamaged.parent), EmbeddedHarness(folder)
+    for partition in range(3):
+        expected = truth.everything(REQUESTS, partition)
+        try:
+            found = damaged.everything(REQUESTS, partition)
+        except (ConfigInvalid, Unreadable, Unreachable, Lost):
+            continue
+        assert found == expected[: len(found)], "silently wrong"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_is_seen_or_leaves_a_prefix(undamaged: Path, tmp_path: Path, seed: int) -> None:
+    _is_seen_or_harmless(undamaged, tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40, 440))
+def test_any_damage_is_seen_or_leaves_a_prefix(undamaged: Path, tmp_path: Path, seed: int) -> None:
+    _is_seen_or_harmless(undamaged, tmp_path, seed)
 
 
 def test_ids_come_from_the_source_given(tmp_path: Path) -> None:
