@@ -25,7 +25,9 @@ def check_lines(world: World) -> None:
     for number in range(world.partitions):
         inputs = [r for r in world.records(TOPICS.requests) if r.partition == number]
         leaves = leaves_of(world, number)
-        assert leaves == fold(world, number, inputs), "(a), (c): entries are not a fold of the input"
+        assert leaves == fold(world, number, inputs), (
+            "(a), (c): entries are not a fold of the input"
+        )
         for leaf in leaves[1:]:
             entry = read_entry(leaf)
             if getattr(entry, "outcome", 0):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -164,3 +165,27 @@ def test_a_miss_costs_under_two_microseconds(tmp_path: Path) -> None:
     store.close()
 
     assert min(costs) / len(keys) < 2e-6
+
+
+def test_a_full_disk_fails_and_leaves_an_older_store(tmp_path: Path) -> None:
+    stores = RocksStateStore(tmp_path)
+    store = stores.open(3)
+    first = dataclasses.replace(POSITION, sequence=1)
+    store.apply([admission(1)], first, IDENTITY)
+    store.flush()
+    store.apply([admission(2)], POSITION, IDENTITY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(StoreFailed, match="check disk space and permissions"):
+            store.flush()
+        with pytest.raises(StoreFailed):
+            store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.close()
+
+    again = stores.open(3)
+    assert again.position() == first
+    assert list(again.get_many([admission(1).key, admission(2).key])) == [b"admission 1", None]
+    again.close()
