@@ -123,7 +123,7 @@ class GroupIdentity:
 
 
 class Polled(NamedTuple):
-    """What one poll brought. Events precede the records and must be handled first."""
+    """What one poll brought, to be handled in the order revoked, assigned, records."""
 
     assigned: tuple[int, ...]
     revoked: tuple[int, ...]
@@ -203,7 +203,10 @@ class LogReader(Protocol):
         """Return the ends of all partitions named, in one call."""
 
     def read(self, partition: TopicPartition, *, offset: int, records_max: int) -> ReadSlice:
-        """Return committed records from `offset` on, below the LSO. Raises `Lost`."""
+        """Return committed records from `offset` on, below the LSO.
+
+        Raises `Lost` below the first offset and beyond the high watermark, `Unreadable`.
+        """
 
     def last(self, partition: TopicPartition) -> LogRecord | None:
         """Return the last committed record below the LSO, `None` when there is none."""
@@ -233,7 +236,10 @@ class Publisher(Protocol):
         topic: str,
         offsets: Sequence[OffsetCommit],
     ) -> None:
-        """Publish records and set a memberless group's offsets, all or none (`init-lineage`)."""
+        """Publish records and set a memberless group's offsets, all or none (`init-lineage`).
+
+        Raises as `publish`; `Fenced` also while the group has a member.
+        """
 
 
 class Admin(Protocol):
