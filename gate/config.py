@@ -50,6 +50,7 @@ from gate.errors import ConfigInvalid
 DEFAULT_FILE: Final = Path("gate.toml")
 ENV_PREFIX: Final = "GATE_"
 _DELIMITER: Final = "__"
+_TYPO_RATIO: Final = 0.85
 _FILE_BYTES_MAX: Final = 64 * 1024
 _TABLE = re.compile(r"\s*\[([A-Za-z0-9_.\- ]+)\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\- ]+?)\s*=")
@@ -215,11 +216,19 @@ class _Sources:
         self.flags = flags
 
     def check_environment(self) -> None:
-        """Refuse a variable that means nothing: it was meant to mean something."""
+        """Refuse a variable that was meant for the gate and means nothing.
+
+        Such is one with a section in it, or with a name close to a known one; others that only
+        begin alike are somebody else's (Kubernetes makes `GATE_PORT` for a service `gate`).
+        """
         known = {_variable(name) for name in _NAMES}
         for name in sorted(os.environ):
-            if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
-                cure = _suggestion(name.upper(), known)
+            upper = name.upper()
+            if not upper.startswith(ENV_PREFIX) or upper in known:
+                continue
+            is_close = difflib.get_close_matches(upper, known, n=1, cutoff=_TYPO_RATIO)
+            if _DELIMITER in upper or is_close:
+                cure = _suggestion(upper, known)
                 raise ConfigInvalid(f"environment: unknown variable `{escaped(name)}`{cure}")
 
     def origin(self, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gate.cli.screen import Format
-from gate.config import DEFAULT_FILE, Config, load_config
+from gate.config import Config, load_config
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="The gate's configuration.", metavar="FILE")
@@ -26,8 +26,6 @@ KeysOption = Annotated[
     list[Path],
     typer.Option("--key", help="A private key file to sign with; may be repeated.", metavar="FILE"),
 ]
-
-__all__ = ["DEFAULT_FILE", "configured"]
 
 
 def configured(file: Path, flags: Mapping[str, str] | None = None) -> Config:

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from gate import wiring
-from gate.cli.options import DEFAULT_FILE, ConfigOption, configured
+from gate.cli.options import ConfigOption, configured
 from gate.cli.restore_bar import RestoreBar
 from gate.cli.stop_signals import stop_request
+from gate.config import DEFAULT_FILE
 
 app = typer.Typer()
 

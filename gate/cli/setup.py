@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from gate import wiring
-from gate.cli.options import DEFAULT_FILE, ConfigOption, OutputOption, configured
+from gate.cli.options import ConfigOption, OutputOption, configured
 from gate.cli.screen import Format, paint, tell, write
+from gate.config import DEFAULT_FILE
 from gate.runtime.first_start import Beginning
 
 app = typer.Typer()
@@ -41,7 +42,7 @@ def init(
         f"  cd {folder}\n"
         "  gate init-lineage --from beginning\n"
         "  gate policy activate policies/loan-approval.policy.yaml --author-key keys/author.key"
-        " --key keys/activator-1.key --key keys/activator-2.key --wait 0\n"
+        " --key keys/activator-1.key --key keys/activator-2.key\n"
         "  gate run"
     )
     write(output, {"folder": str(folder), "domain": domain}, text)

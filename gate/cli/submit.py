@@ -1,0 +1,282 @@
+"""`gate submit`: checks, signs and publishes action requests, and waits for their answers."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gate import wiring
+from gate.authoring.case_run import reason_text
+from gate.authoring.faults import SourceInvalid
+from gate.authoring.request_file import RequestFile, read_request_file
+from gate.authoring.yaml_source import Mapping, Scalar, read_yaml
+from gate.cli.answers import answer_text, answer_values
+from gate.cli.exits import Code, Usage
+from gate.cli.files import read_file, read_policy
+from gate.cli.hints import HINTS
+from gate.cli.options import ConfigOption, DryRunOption, OutputOption, WaitOption, configured
+from gate.cli.screen import Format, tell, write
+from gate.cli.waiting import wait_until
+from gate.client.decisions import DecisionWatch, Found
+from gate.client.in_force import read_in_force
+from gate.client.submit import Draft, Issuer, Submission, attest, build, publish
+from gate.config import DEFAULT_FILE, Config
+from gate.core.limits import VALUE_BYTES_MAX
+from gate.core.policy.compiled import Policy
+from gate.core.proof.verdict import Refused
+from gate.core.signature import key_id
+from gate.core.trust import TrustRoot
+from gate.core.values import APPROVED
+from gate.core.wire.text import escaped
+from gate.errors import ConfigInvalid
+from gate.ports import LogReader, Signer
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Example: gate submit loan.json --key keys/requester.key --issuer-key keys/issuer.key"
+    " --wait 10"
+)
+def submit(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Requests as JSON, or as YAML.")
+    ],
+    key: Annotated[
+        Path | None, typer.Option(help="The requester's private key file.", metavar="FILE")
+    ] = None,
+    issuer_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For development: state the file's `signals` with this issuer's private key.",
+            metavar="FILE",
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="The policy, instead of the one in force.", metavar="FILE"),
+    ] = None,
+    wait: WaitOption = 0,
+    config: ConfigOption = DEFAULT_FILE,
+    output: OutputOption = Format.TEXT,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Check, sign and publish action requests; all of the files, or none.
+
+    With --wait: exit 0 when all were approved, 1 when one was denied, 4 when one has no answer yet.
+    """
+    settings = configured(config)
+    with wiring.open_reader(settings) as reader:
+        desk = _desk(settings, reader, policy, key, issuer_key or [])
+        made = [desk.made(path) for path in files]
+        if any(item is None for item in made):
+            tell("nothing was published")
+            raise typer.Exit(Code.NO)
+        submissions = [item for item in made if item is not None]
+        if dry_run:
+            _show_places(output, submissions, None)
+            return
+        answers = _Answers(settings, reader, desk.trust, submissions)
+        with wiring.open_publisher(settings) as publisher:
+            topic = wiring.topics(settings).requests
+            offsets = publish(submissions, topic=topic, publisher=publisher)
+        _show_places(output, submissions, offsets)
+        if wait:
+            raise typer.Exit(answers.awaited(offsets, wait, output))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """What every request of one command is made with."""
+
+    config: Config
+    partition_count: int
+    policies: tuple[Policy, ...]
+    trust: TrustRoot
+    signer: Signer | None
+    issuers: tuple[Issuer, ...]
+
+    def made(self, path: Path) -> Submission | None:
+        """Return the signed request of a file; `None`, and a line why, when its ask is refused."""
+        data = read_file(path, "request", VALUE_BYTES_MAX)
+        policy = self._policy_for(data, path)
+        if policy.bundle.requester == "signed" and self.signer is None:
+            raise Usage(f"policy `{policy.bundle.policy}` wants signed requests: name a --key")
+        read = read_request_file(
+            data, str(path), policy=policy.bundle, allows_signals=bool(self.issuers)
+        )
+        built = build(
+            self._draft(read, policy),
+            policy=policy,
+            partition_count=self.partition_count,
+            signer=self.signer,
+        )
+        if isinstance(built, Submission):
+            return built
+        for reason in built:
+            tell(f"{path}: {escaped(reason_text(reason))}: {HINTS[reason.code]}")
+        return None
+
+    def _policy_for(self, data: bytes, path: Path) -> Policy:
+        action = _action_of(data, path)
+        for policy in self.policies:
+            if action is None or action in policy.bundle.governs:
+                return policy
+        raise ConfigInvalid(
+            f"no policy governs action `{escaped(action or '')}`: activate one, or name one with "
+            "--policy"
+        )
+
+    def _draft(self, read: RequestFile, policy: Policy) -> Draft:
+        now_ms = wiring.clock().now_ms()
+        stated = attest(
+            read.signals,
+            read.parameters,
+            policy=policy,
+            issuers=self.issuers,
+            domain=self.config.domain,
+            now_ms=now_ms,
+        )
+        return Draft(
+            audience=self.config.audience,
+            request_id=read.request_id or secrets.token_hex(16),
+            actor=read.actor,
+            action=read.action,
+            resource=read.resource,
+            parameters=read.parameters,
+            attestations=read.attestations + stated,
+            issued_at_ms=now_ms if read.issued_at_ms is None else read.issued_at_ms,
+            expires_at_ms=read.expires_at_ms,
+            correlation_id=read.correlation_id,
+        )
+
+
+def _desk(
+    config: Config,
+    reader: LogReader,
+    policy: Path | None,
+    key: Path | None,
+    issuer_keys: Sequence[Path],
+) -> _Desk:
+    topic = wiring.topics(config).requests
+    found = reader.topic(topic)
+    if found is None:
+        raise ConfigInvalid(f"gate has no topic `{topic}`: run `gate init-lineage` first")
+    if policy is None:
+        state = read_in_force(reader, wiring.topics(config)).state
+        policies, trust = tuple(state.in_force.values()), state.trust_root
+    else:
+        policies, trust = (read_policy(policy),), wiring.first_root(config).root
+    return _Desk(
+        config=config,
+        partition_count=found.partition_count,
+        policies=policies,
+        trust=trust,
+        signer=None if key is None else wiring.signer(key),
+        issuers=tuple(_issuer(path, trust) for path in issuer_keys),
+    )
+
+
+def _issuer(path: Path, trust: TrustRoot) -> Issuer:
+    signer = wiring.signer(path)
+    listed = trust.roles["signal_issuer"].get(key_id(signer.public_key()))
+    if listed is None:
+        raise ConfigInvalid(f"issuer key `{path}` is not listed as an issuer's in the trust root")
+    return Issuer(listed.name, signer)
+
+
+def _action_of(data: bytes, path: Path) -> str | None:
+    """Return the action that a file names; `None` when it does not read, which is told later."""
+    try:
+        root, _ = read_yaml(data.replace(b"\t", b" "), str(path))
+    except SourceInvalid:
+        return None
+    entries = root.entries if isinstance(root, Mapping) else ()
+    return next(
+        (
+            value.text
+            for name, value in entries
+            if name.text == "action" and isinstance(value, Scalar)
+        ),
+        None,
+    )
+
+
+def _show_places(
+    output: Format, submissions: Sequence[Submission], offsets: Sequence[int] | None
+) -> None:
+    for index, item in enumerate(submissions):
+        offset = None if offsets is None else offsets[index]
+        place = "not published" if offset is None else f"offset {offset}"
+        write(
+            output,
+            {"request_id": item.request_id, "partition": item.partition, "offset": offset},
+            f"request `{escaped(item.request_id)}`: partition {item.partition}, {place}",
+        )
+
+
+class _Answers:
+    """Waits for the answers to some submissions; made before they are published."""
+
+    def __init__(
+        self,
+        config: Config,
+        reader: LogReader,
+        trust: TrustRoot,
+        submissions: Sequence[Submission],
+    ) -> None:
+        self._submissions = submissions
+        partitions = sorted({item.partition for item in submissions})
+        self._watch = DecisionWatch(reader, wiring.topics(config), partitions, trust)
+        self._found: dict[tuple[int, int], Found] = {}
+
+    def awaited(self, offsets: Sequence[int], seconds: float, output: Format) -> Code:
+        """Show every answer that comes in time, and return the code for all of them."""
+        places = [
+            (item.partition, offset)
+            for item, offset in zip(self._submissions, offsets, strict=True)
+        ]
+
+        def is_answered() -> bool:
+            for found in self._watch.poll():
+                self._found[found.partition, found.input_offset] = found
+            return all(place in self._found for place in places)
+
+        is_all = wait_until(is_answered, seconds=seconds, clock=wiring.clock())
+        answers = [self._found[place] for place in places if place in self._found]
+        codes = [_show_answer(output, found) for found in answers]
+        if not is_all:
+            tell(f"{len(places) - len(answers)} without an answer yet: is the gate running")
+            return Code.UNREACHABLE
+        return max(codes, default=Code.YES)
+
+
+def _show_answer(output: Format, found: Found) -> Code:
+    decision, verdict = found.decision, found.verdict
+    if isinstance(verdict, Refused):
+        tell(f"decision {found.reference} does not verify: {verdict.code.value}: {verdict.text}")
+        return Code.NO
+    approved = decision.outcome == APPROVED
+    head = {
+        "request_id": decision.request_id,
+        "decision": found.reference,
+        "verified": verdict.status.value,
+    }
+    values = answer_values(
+        approved=approved,
+        reasons=decision.reasons,
+        constraints=decision.constraints,
+        expires_ms=decision.expires_ms,
+    )
+    text = answer_text(
+        approved=approved,
+        reasons=decision.reasons,
+        constraints=decision.constraints,
+        expires_ms=decision.expires_ms,
+    )
+    name = f"request `{escaped(decision.request_id)}` ({escaped(found.reference)}): "
+    write(output, {**head, **values}, name + text)
+    return Code.YES if approved else Code.NO
