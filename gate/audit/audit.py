@@ -8,7 +8,8 @@ signatures, trust). Claims, for each partition (`design/proof.md` §1, `design/d
 (b) no admission key was approved twice, over all partitions
 (d) every checkpoint continues the one before, over a tree built again from the leaf hashes, and is
     signed by a key that the trust root of that moment lists as active, or pinned; every index below
-    the size occurs once, in the right topic, with a proof that verifies; links have no holes
+    the size occurs once, in the right topic and in order, with a proof that verifies; links have
+    no holes
     beside: quarantine holds the untouched input of just those denials that call for it; the
     changelog holds one record for each state change, in consecutive sequence
 
@@ -75,7 +76,13 @@ def audit(
     keys, findings = ApprovedKeys(), Findings()
     results = [
         PartitionAudit(
-            reader, topics, number, keys=keys, findings=findings, progress=progress
+            reader,
+            topics,
+            number,
+            keys=keys,
+            findings=findings,
+            anchor=trust,
+            progress=progress,
         ).run()
         for number in range(requests.partition_count)
     ]

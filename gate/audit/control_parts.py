@@ -1,8 +1,8 @@
 """What Genesis and accepted control records leave in the changelog, and the trust root in force.
 
 Which parts must be there follows from the entry: a repetition of what is in force leaves none.
-The trust roots are verified one from the other, because checkpoints are judged by them; whether an
-activation was rightly accepted is what `replay` shows.
+The trust roots are verified one from the other, because checkpoints are judged by them, and each
+bundle's authors; whether an activation was rightly accepted is what `replay` shows.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from gate.audit.findings import Fault, Findings
 from gate.audit.tree_walk import TrustChain
 from gate.core import dsse, jcs
 from gate.core.limits import CONTROL_BYTES_MAX
+from gate.core.trust import TrustRoot, signed_by
 from gate.core.values import (
     CONTROL_POLICY_ENFORCE,
     CONTROL_TRUST_ROOT,
@@ -19,18 +20,28 @@ from gate.core.values import (
     ControlStateRecord,
     Genesis,
 )
-from gate.ports import TopicPartition
+from gate.core.wire.control_record import read_control_record
+from gate.core.wire.reader import WireError
+from gate.ports import LogRecord, TopicPartition
 
 
 class ControlWalk:
     """The control state of one partition, as far as the topics show it."""
 
-    def __init__(self, changelog: ChangelogWalk, where: TopicPartition, findings: Findings) -> None:
-        """Stand before Genesis."""
+    def __init__(
+        self,
+        changelog: ChangelogWalk,
+        where: TopicPartition,
+        findings: Findings,
+        anchor: TrustRoot | None,
+    ) -> None:
+        """Stand before Genesis; `anchor` is the auditor's own trust root."""
         self._changelog = changelog
         self._where = where
         self._findings = findings
+        self._anchor = anchor
         self._activations: dict[str, int] = {}
+        self._root_sha256 = b""
         self.chain = TrustChain()
 
     def begin(self, genesis: Genesis, entry: bytes) -> None:
@@ -41,12 +52,11 @@ class ControlWalk:
         root = self._changelog.take(b"root/", 0, is_beginning=True)
         self._accept(None if root is None else _body(root), genesis.trust_root_sha256, 0)
 
-    def advance(self, entry: Control, index: int) -> None:
-        """Take the parts of an accepted control record."""
+    def advance(self, entry: Control, index: int, source: LogRecord | None) -> None:
+        """Take the parts of an accepted control record; `source` is its input, where kept."""
         digest = entry.digest.hex()
         if entry.kind == CONTROL_TRUST_ROOT:
-            current = self.chain.current
-            if current is not None and current.sha256 == entry.digest:
+            if self._root_sha256 == entry.digest:
                 return
             part = self._take(f"root/{entry.version}", entry, index)
             self._accept(None if part is None else _body(part), entry.digest, index)
@@ -55,12 +65,24 @@ class ControlWalk:
             return
         self._activations[entry.id] = entry.activation_sequence
         part = self._take(f"policy/{entry.id}/{entry.activation_sequence}", entry, index)
-        if part is not None and _activated(_body(part)) != digest:
-            self._changelog.differs(part, f"an activation of bundle {digest}", "another")
+        if part is not None and not _is_activation(_body(part), entry, source):
+            self._changelog.differs(part, f"the activation of bundle {digest}", "another")
         if entry.kind == CONTROL_POLICY_ENFORCE:
             part = self._take(f"bundle/{digest}", entry, index)
-            if part is not None and _payload_digest(_body(part)) != digest:
-                self._changelog.differs(part, f"bundle {digest}", "another")
+            text = "" if part is None else self._not_the_bundle(_body(part), entry)
+            if part is not None and text:
+                self._changelog.differs(part, f"bundle {digest} by its authors", text)
+
+    def _not_the_bundle(self, body: bytes, entry: Control) -> str:
+        root = self.chain.current
+        try:
+            envelope = dsse.read_envelope(body)
+            if root is not None:
+                signed_by(root.author_keys(entry.id), envelope, dsse.POLICY)
+        except dsse.EnvelopeInvalid as fault:
+            return str(fault)
+        found = hashlib.sha256(envelope.payload).digest()
+        return "" if found == entry.digest else f"bundle {found.hex()}"
 
     def _take(self, key: str, entry: Control, index: int) -> Change | None:
         part = self._changelog.take(key.encode(), index)
@@ -70,7 +92,12 @@ class ControlWalk:
         return part
 
     def _accept(self, envelope: bytes | None, digest: bytes, index: int) -> None:
+        self._root_sha256 = digest
+        anchor = self._anchor
         text = self.chain.accept(envelope, digest)
+        if text and index == 0 and anchor is not None and anchor.sha256 == digest:
+            self.chain.current = anchor
+            self.chain.digests[anchor.version] = digest
         if text:
             self._findings.add(
                 Fault.TRUST_ROOT_DIFFERS,
@@ -85,16 +112,18 @@ def _body(part: Change) -> bytes:
     return part.value.body if isinstance(part.value, ControlStateRecord) else b""
 
 
-def _activated(body: bytes) -> str:
+def _is_activation(body: bytes, entry: Control, source: LogRecord | None) -> bool:
+    """Tell whether a part says of the activation what its entry, and its input, say."""
     try:
         value = jcs.parse(body, bytes_max=CONTROL_BYTES_MAX)
-    except jcs.JsonInvalid:
-        return ""
-    return str(value.get("digest")) if isinstance(value, dict) else ""
-
-
-def _payload_digest(body: bytes) -> str:
-    try:
-        return hashlib.sha256(dsse.read_envelope(body).payload).hexdigest()
-    except dsse.EnvelopeInvalid:
-        return ""
+        if not isinstance(value, dict):
+            return False
+        if source is not None:
+            envelope = read_control_record(source.value or b"").envelope
+            if value.get("envelope") != hashlib.sha256(envelope).hexdigest():
+                return False
+    except (jcs.JsonInvalid, WireError):
+        return False
+    mode = "enforce" if entry.kind == CONTROL_POLICY_ENFORCE else "withdraw"
+    expected = (entry.digest.hex(), mode, str(entry.sequence))
+    return (value.get("digest"), value.get("mode"), value.get("sequence")) == expected

@@ -4,6 +4,7 @@ Each is walked forwards in step with the leaves. A leaf says what must be there;
 no leaf asked for is found, too. Records of leaves past the audited end are pending.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from gate.audit.findings import Fault, Findings
@@ -46,8 +47,9 @@ class Change(NamedTuple):
 class ChangelogWalk:
     """One partition's changelog: sequences from 1 on, each state change exactly once."""
 
-    def __init__(self, cursor: Cursor, findings: Findings) -> None:
-        """Stand before the first record."""
+    def __init__(self, cursor: Cursor, findings: Findings, absent: AbstractSet[int]) -> None:
+        """Stand before the first record; `absent` holds leaves whose entry is not known."""
+        self._absent = absent
         self._where = cursor.partition
         self._head = Head(cursor, self._read)
         self._findings = findings
@@ -59,11 +61,7 @@ class ChangelogWalk:
 
         `None` when it is not there, which has then been found.
         """
-        expected = self.sequence + 1
-        while (change := self._peek()) is not None and change.value.sequence < expected:
-            found = f"sequence {change.value.sequence} again"
-            self._add(Fault.CHANGELOG_UNKNOWN, f"sequence {expected}", found, change, leaf_index)
-            self._head.pop()
+        change, expected = self._next(leaf_index), self.sequence + 1
         wanted = f"sequence {expected} with key `{_shown(key)}`"
         if change is None:
             if self._head.cursor.is_settled:
@@ -85,10 +83,28 @@ class ChangelogWalk:
             return None
         return change
 
+    def _next(self, leaf_index: int) -> Change | None:
+        """Return the next change that may be of this leaf; pass those of absent leaves before."""
+        while (change := self._peek()) is not None:
+            value, expected = change.value, self.sequence + 1
+            if value.sequence < expected:
+                found = f"sequence {value.sequence} again"
+                self._add(
+                    Fault.CHANGELOG_UNKNOWN, f"sequence {expected}", found, change, value.leaf_index
+                )
+            elif value.leaf_index in self._absent and value.leaf_index < leaf_index:
+                self.sequence = value.sequence
+            else:
+                break
+            self._head.pop()
+        return change
+
     def finish(self, size: int) -> None:
         """Name what no leaf below `size` asked for; count what lies past it as pending."""
         while (change := self._head.peek()) is not None:
             self._head.pop()
+            if change.value.leaf_index in self._absent:
+                continue
             if change.value.leaf_index >= size:
                 self.pending += 1
                 continue
@@ -145,8 +161,9 @@ class _Copy(NamedTuple):
 class QuarantineWalk:
     """One partition's quarantine: an untouched copy of every input that calls for one."""
 
-    def __init__(self, cursor: Cursor, findings: Findings) -> None:
-        """Stand before the first copy."""
+    def __init__(self, cursor: Cursor, findings: Findings, absent: AbstractSet[int]) -> None:
+        """Stand before the first copy; `absent` holds leaves whose entry is not known."""
+        self._absent = absent
         self._where = cursor.partition
         self._head = Head(cursor, self._read)
         self._findings = findings
@@ -220,6 +237,8 @@ class QuarantineWalk:
 
     def _unknown(self, copy: _Copy) -> None:
         self._head.pop()
+        if copy.leaf_index in self._absent:
+            return
         found = f"one of leaf {copy.leaf_index}"
         offset = copy.record.offset
         self._add(

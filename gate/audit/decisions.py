@@ -75,12 +75,15 @@ class DecisionWalk:
                 head.pop()
                 self._judge(head.cursor.partition, item, origin, {}, set())
 
-    def finish(self) -> None:
-        """Count what lies past the audited end."""
+    def finish(self) -> int:
+        """Count what lies past the audited end; return the largest tree size that it claims."""
+        size = 0
         for head in self._heads:
-            while head.peek() is not None:
+            while (item := head.peek()) is not None:
                 head.pop()
                 self.pending += 1
+                size = max(size, item.record.tree_size)
+        return size
 
     def _judge(
         self,

@@ -24,6 +24,7 @@ class Fault(Enum):
     NOT_CONSISTENT = "not_consistent"
     LEAF_MISSING = "leaf_missing"
     LEAF_TWICE = "leaf_twice"
+    LEAF_ORDER = "leaf_order"
     LEAF_DIFFERS = "leaf_differs"
     PROOF_REFUSED = "proof_refused"
     WRONG_TOPIC = "wrong_topic"

@@ -21,6 +21,7 @@ class InputWalk:
         self._head = Head(cursor, lambda record: record)
         self._findings = findings
         self._next = 0
+        self._absent = 0
         self.compared = 0
         self.gone = 0
         self.pending = 0
@@ -42,6 +43,7 @@ class InputWalk:
             self.gone += 1
             return None
         self._undecided_below(offset)
+        self._absent = 0
         record = self._peek()
         if record is None or record.offset != offset:
             found = f"an entry for offset {offset}, where there is none"
@@ -60,6 +62,10 @@ class InputWalk:
             )
         return record
 
+    def pass_absent(self) -> None:
+        """Allow for one record whose entry is not known."""
+        self._absent += 1
+
     def skip(self, last_offset: int) -> None:
         """Pass what a Gap covers."""
         while (record := self._peek()) is not None and record.offset <= last_offset:
@@ -76,6 +82,9 @@ class InputWalk:
     def _undecided_below(self, offset: int) -> None:
         while (record := self._peek()) is not None and record.offset < offset:
             self._head.pop()
+            if self._absent:
+                self._absent -= 1
+                continue
             self._add(Fault.INPUT_UNDECIDED, "an entry", "none", record.offset, -1)
 
     def _peek(self) -> LogRecord | None:

@@ -31,6 +31,8 @@ from gate.core.topics import Topics
 from gate.core.trust import TrustRoot
 from gate.core.values import APPROVED, AdmissionRecord, Control, Decision, Gap, Genesis
 from gate.core.wire.control_record import is_control_record
+from gate.core.wire.reader import WireError
+from gate.core.wire.record import read_lineage_record
 from gate.ports import LogReader, LogRecord, TopicPartition
 
 
@@ -79,9 +81,11 @@ class PartitionAudit:
         *,
         keys: ApprovedKeys,
         findings: Findings,
+        anchor: TrustRoot | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Ask for the ends; the lineage's first, so that every other reaches at least as far."""
+        self._reader = reader
 
         def cursor(topic: str) -> Cursor:
             return Cursor(reader, TopicPartition(topic, partition), progress=progress)
@@ -93,13 +97,15 @@ class PartitionAudit:
         self._where = self._lineage.partition
         self._decisions = DecisionWalk((cursor(topics.approved), cursor(topics.denied)), findings)
         self._approved_topic = topics.approved
-        self._changelog = ChangelogWalk(cursor(topics.changelog), findings)
-        self._quarantine = QuarantineWalk(cursor(topics.quarantine), findings)
+        self._absent: set[int] = set()
+        self._changelog = ChangelogWalk(cursor(topics.changelog), findings, self._absent)
+        self._quarantine = QuarantineWalk(cursor(topics.quarantine), findings, self._absent)
         self._input = InputWalk(cursor(topics.requests), findings)
         self._tree = TreeWalk(self._where, findings)
-        self._control = ControlWalk(self._changelog, self._where, findings)
+        self._control = ControlWalk(self._changelog, self._where, findings, anchor)
         self._genesis: Genesis | None = None
-        self._prev_offset = -1
+        self._prev_offset: int | None = -1
+        self._last_offsets: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
         self._denied_by: Counter[str] = Counter()
 
@@ -115,7 +121,7 @@ class PartitionAudit:
         if self._tree.size == 0:
             self._add(Fault.LINEAGE_BROKEN, "a lineage that begins with Genesis", "none")
         size, next_offset = self._tree.size, self._tree.next_offset
-        self._decisions.finish()
+        self._compare_end(self._decisions.finish())
         self._changelog.finish(size)
         self._quarantine.finish(size)
         self._input.finish(next_offset)
@@ -126,6 +132,20 @@ class PartitionAudit:
             self._control.chain.digests,
             self._tree.last_note,
         )
+
+    def _compare_end(self, claimed_size: int) -> None:
+        """Every decision read by now has its lineage record by now, unless that is undecided."""
+        if claimed_size <= self._tree.size:
+            return
+        is_settled = Cursor(self._reader, self._where).is_settled
+        last = self._reader.last(self._where)
+        try:
+            size = 0 if last is None else read_lineage_record(last.value or b"").tree_size
+        except WireError:
+            size = 0
+        if is_settled and size < claimed_size:
+            found = f"decisions of a tree of size {claimed_size} and lineage up to {size}"
+            self._add(Fault.LINEAGE_BROKEN, "a lineage record for every decision", found)
 
     def _begin(self, step: Step) -> None:
         """Read Genesis: it says where the input begins and which trust root is the first."""
@@ -186,7 +206,15 @@ class PartitionAudit:
             self._other_entry(index, digest, entry, step)
         elif items:
             self._decision(index, digest, items[0], step)
-        elif digest is not None and index not in refused:
+        else:
+            self._no_entry(index, digest is not None and index not in refused, step)
+
+    def _no_entry(self, index: int, is_missing: bool, step: Step) -> None:
+        """Pass a leaf whose entry is not known: what goes with it can not be judged."""
+        self._absent.add(index)
+        self._prev_offset = None
+        self._input.pass_absent()
+        if is_missing:
             if self._decisions.is_settled:
                 expected = "its entry in approved, denied or the lineage"
                 self._add(Fault.LEAF_MISSING, expected, "none", step.offset, index)
@@ -200,13 +228,15 @@ class PartitionAudit:
             self._at(Fault.LEAF_DIFFERS, item, f"leaf hash {digest.hex()}", found)
         elif record.tree_size == step.record.tree_size and item.root != step.record.root:
             self._at(Fault.ROOT_DIFFERS, item, step.record.root.hex(), item.root.hex())
+        if item.log_record.offset < self._last_offsets.get(item.where.topic, 0):
+            self._at(Fault.LEAF_ORDER, item, "rising leaf indexes", "one after a later one")
+        self._last_offsets[item.where.topic] = item.log_record.offset
         is_approved = entry.outcome == APPROVED
         if (item.where.topic == self._approved_topic) != is_approved:
             outcome = "approved" if is_approved else "denied"
             self._at(Fault.WRONG_TOPIC, item, f"the {outcome} topic", "this one")
-        self._link(index, entry.prev_input_offset, step)
+        self._link(index, entry.prev_input_offset, entry.input_offset, step)
         source = self._input.take(entry, index)
-        self._prev_offset = max(self._prev_offset, entry.input_offset)
         if source is not None:
             self._against_input(item, source)
         self._quarantine.judge(entry, index, self._tree.origin, source)
@@ -250,25 +280,26 @@ class PartitionAudit:
             self._add(Fault.WRONG_TOPIC, expected, "the lineage", step.offset, index)
         elif isinstance(entry, Control):
             self._counts["control"] += 1
-            self._link(index, entry.prev_input_offset, step)
+            self._link(index, entry.prev_input_offset, entry.input_offset, step)
             source = self._input.take(entry, index)
-            self._prev_offset = max(self._prev_offset, entry.input_offset)
             if source is not None and not is_control_record(source.value):
                 expected = "a control record in the input"
                 self._add(Fault.INPUT_DIFFERS, expected, "another record", step.offset, index)
-            self._control.advance(entry, index)
+            self._control.advance(entry, index, source)
         elif isinstance(entry, Gap):
             self._counts["gaps"] += 1
-            self._link(index, entry.prev_input_offset, step)
+            self._link(index, entry.prev_input_offset, entry.last_offset, step)
             self._input.skip(entry.last_offset)
-            self._prev_offset = max(self._prev_offset, entry.last_offset)
             self._changelog.take(f"gap/{index}".encode(), index)
             self._quarantine.pass_gap(index)
 
-    def _link(self, index: int, prev_offset: int, step: Step) -> None:
-        if prev_offset != self._prev_offset:
-            expected = f"a link to input offset {self._prev_offset}"
+    def _link(self, index: int, prev_offset: int, offset: int, step: Step) -> None:
+        """Compare a link with the entry before, where that is known, and stand on this one."""
+        known = self._prev_offset
+        if known is not None and prev_offset != known:
+            expected = f"a link to input offset {known}"
             self._add(Fault.LINK_BROKEN, expected, str(prev_offset), step.offset, index)
+        self._prev_offset = offset
 
     def _at(self, fault: Fault, item: Found, expected: str, found: str) -> None:
         offset, index = item.log_record.offset, item.record.leaf_index
