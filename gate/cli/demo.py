@@ -8,8 +8,10 @@ import typer
 
 from gate.cli.exits import Code
 from gate.cli.options import OutputOption
-from gate.cli.screen import Format, write
+from gate.cli.screen import Format, paint, tell, write
+from gate.core.wire.text import escaped
 from gate.demo.main import run_demo
+from gate.demo.processes import DemonstrationFailed
 from gate.demo.report import text_of, values_of
 
 app = typer.Typer()
@@ -23,7 +25,14 @@ def demo(
     ] = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """Show everything in one go on the embedded log with real input, in under a minute."""
-    summary = run_demo(folder, stream=sys.stderr)
-    write(output, values_of(summary), text_of(summary).rstrip("\n"))
+    """Show everything in one go on the embedded log with real input, in under a minute.
+
+    Exit 0 when everything came out as it must, 1 when something did not.
+    """
+    try:
+        summary = run_demo(folder, stream=sys.stderr)
+    except DemonstrationFailed as failure:
+        tell(f"{paint('FAILED:', 'red', sys.stderr)} {escaped(str(failure))}")
+        raise typer.Exit(Code.NO) from failure
+    write(output, values_of(summary), text_of(summary))
     raise typer.Exit(Code.NO if summary.failures else Code.YES)

@@ -168,20 +168,24 @@ def _files(summary: Summary) -> list[str]:
 
 
 def _next(summary: Summary) -> list[str]:
-    evidence = summary.evidence
-    file = evidence.file.relative_to(summary.folder)
-    commands = (
-        "policy check policies/boston-mortgage.policy.yaml",
-        "policy test policies/boston-mortgage.tests.yaml",
-        f"evidence '{evidence.decision}' -o mine.evidence.json",
-        f"verify {file} --key {evidence.public_key} --log {evidence.log_prefix}",
-        "audit",
-        "replay",
-    )
     return [
         "",
         "Try next",
         "",
         f"  cd {escaped(shlex.quote(str(summary.folder)))}",
-        *(f"  {escaped(summary.command)} {escaped(command)}" for command in commands),
+        *(f"  {escaped(summary.command)} {escaped(line)}" for line in next_commands(summary)),
     ]
+
+
+def next_commands(summary: Summary) -> tuple[str, ...]:
+    """Return what to try next in the run's folder: shell lines without the leading `gate`."""
+    evidence = summary.evidence
+    file = evidence.file.relative_to(summary.folder)
+    return (
+        "policy check policies/boston-mortgage.policy.yaml",
+        "policy test policies/boston-mortgage.policy.yaml",
+        f"evidence '{evidence.decision}' -o mine.evidence.json",
+        f"verify {file} --key {evidence.public_key} --log {evidence.log_prefix}",
+        "audit --trust-root trust-root.json",
+        "replay --lineage-secret",
+    )

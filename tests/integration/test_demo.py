@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -13,14 +14,22 @@ import pytest
 
 from gate import wiring
 from gate.audit.audit import audit
+from gate.cli.main import main
 from gate.config import load_config
+from gate.core.reasons import Code
+from gate.demo import main as demonstration
+from gate.demo import planted
 from gate.demo.main import run_demo
 from gate.demo.planted import CASES
-from gate.demo.report import text_of, values_of
+from gate.demo.report import next_commands, text_of, values_of
 from gate.demo.summary import Summary
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("GATE_")},
+    "PYTHONPATH": str(ROOT),
+}
 APPLICATIONS, PARTITIONS = 200, 4
 SENT = APPLICATIONS + len(CASES)
 INPUT = PARTITIONS + 2 * SENT  # one activation in each partition, then everything twice
@@ -93,6 +102,24 @@ def test_the_evidence_is_of_an_approval_and_verified_elsewhere(summary: Summary)
     assert "SIGNED" in evidence.result
 
 
+@pytest.mark.slow
+def test_what_to_try_next_can_be_typed_as_it_is_printed(summary: Summary) -> None:
+    answers = {}
+    for line in next_commands(summary):
+        assert f"  {summary.command} {line}\n" in text_of(summary)
+        ended = subprocess.run(
+            [sys.executable, "-m", "gate", *shlex.split(line)],
+            cwd=summary.folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        answers[line] = (ended.returncode, ended.stderr if ended.returncode else "")
+    assert answers == dict.fromkeys(next_commands(summary), (0, ""))
+
+
 def test_progress_is_told_step_by_step_without_escapes(summary: Summary, told: io.StringIO) -> None:
     lines = told.getvalue().splitlines()
     assert [line[:5] for line in lines if line.startswith("[")] == [
@@ -114,13 +141,46 @@ def test_a_second_start_makes_a_folder_of_its_own_and_touches_nothing_else(
 
 
 @pytest.mark.slow
+def test_an_answer_other_than_expected_fails_the_demonstration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The negative control: the first case is the replay, and here a conflict is expected."""
+    wrong = CASES[0]._replace(expected=Code.REPLAY_CONFLICT)
+    monkeypatch.setattr(planted, "CASES", (wrong, *CASES[1:]))
+    assert main(["demo", "--folder", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "Planted among them: 24 of 25 denied for the expected reason" in said
+    assert "FAILED: every planted case is denied for its reason\n" in said
+    assert "replayed, expected replay_conflict\n" in said
+
+
+@pytest.mark.slow
+def test_a_step_that_can_not_be_shown_fails_the_demonstration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demonstration, "POLICY_FILE", "policies/absent.policy.yaml")
+    assert main(["demo", "--folder", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "FAILED: `gate policy activate policies/absent.policy.yaml" in said
+    assert "expected exit code 0, got 3" in said
+
+
+@pytest.mark.slow
 def test_the_whole_demonstration_takes_less_than_a_minute(tmp_path: Path) -> None:
-    environment = {n: v for n, v in os.environ.items() if not n.startswith("GATE_")}
     started = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-m", "gate", "demo", str(tmp_path / "out"), "--output", "json"],
+        [
+            sys.executable,
+            "-m",
+            "gate",
+            "demo",
+            "--folder",
+            str(tmp_path / "out"),
+            "--output",
+            "json",
+        ],
         cwd=ROOT,
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
