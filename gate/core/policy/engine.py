@@ -135,21 +135,16 @@ class Sequenced:
     def evaluate(self, arguments: Mapping[str, Argument]) -> list[object] | EvaluationError:
         """Return as many values as there are expressions, or `ERROR` if one erred. Never raises.
 
-        The values' types are the caller's to test, exactly.
+        An error is a text here, so the test for a list is the exact test that catches it. The
+        values' types are the caller's to test, exactly.
         """
         try:
-            value = self._expression.eval(data=arguments)
-            if value.type() == _ERROR_TYPE:
-                return ERROR
-            result = value.plain_value()
+            result = self._expression.eval(data=arguments).plain_value()
         except _RAISED:
             return ERROR
         if type(result) is not list or len(result) != self._count:
             return ERROR
         return result
-
-
-_ERROR_TYPE: Final = cel.Type.ERROR
 
 
 class Environment:

@@ -165,7 +165,7 @@ class _Decoder:
             reference = entry.message(2)
             node_id = integer(entry.one(1, 0))
             self._names[node_id] = text(reference.one(1, b""))
-            self._overloads[node_id] = tuple(sorted(text(name) for name in reference.all(3)))
+            self._overloads[node_id] = tuple(text(name) for name in reference.all(3))
         for entry in checked.messages(3):
             self._types[integer(entry.one(1, 0))] = _type_name(entry.message(2), 0)
         if checked.has(5):

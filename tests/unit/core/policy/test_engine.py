@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gate.core.policy.engine import ERROR, CompileFailed, CompileFault, Environment
+from gate.core.policy.engine import ERROR, CompileFailed, CompileFault, Environment, Sequenced
 from gate.core.policy.expressions import CONFIG
 
 ENVIRONMENT = Environment(
@@ -97,6 +97,13 @@ def test_a_sequence_gives_its_values_in_order() -> None:
     sequence = ENVIRONMENT.compile_sequence(["n + 1", "b", "s", "tags"])
 
     assert sequence.evaluate({"n": 1, "b": True, "s": "x", "tags": []}) == [2, True, "x", []]
+
+
+@pytest.mark.parametrize(("text", "count"), [("tags", 2), ("n", 1), ("s", 1), ("tags[5]", 1)])
+def test_a_sequence_that_is_no_list_of_its_length_is_an_error(text: str, count: int) -> None:
+    sequence = Sequenced(ENVIRONMENT.compile(text)._expression, count)
+
+    assert sequence.evaluate({"tags": ["a"], "n": 1, "s": "a"}) is ERROR
 
 
 @pytest.mark.parametrize(

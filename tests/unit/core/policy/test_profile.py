@@ -149,6 +149,14 @@ def test_the_walk_does_not_trust_the_configuration() -> None:
         )
 
 
+def test_a_name_must_be_declared_though_the_engine_knew_it() -> None:
+    tree = decode(ENVIRONMENT.compile("request.n == 1").serialised())
+
+    assert [finding.message for finding in profile.findings(tree, {})] == [
+        "`request.n` is not a declared name"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "cost"),
     [

@@ -168,6 +168,11 @@ def test_what_lies_outside_the_language_is_refused(text: str) -> None:
         decode(raw(text))
 
 
+def test_a_call_of_several_meanings_is_refused() -> None:
+    with pytest.raises(TreeInvalid, match="`_<_` is ambiguous"):
+        decode(raw("dyn(1) < dyn(1)"))
+
+
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x0a\x03abc", b"\xff" * 40])
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(TreeInvalid):
