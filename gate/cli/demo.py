@@ -32,7 +32,8 @@ def demo(
     try:
         summary = run_demo(folder, stream=sys.stderr)
     except DemonstrationFailed as failure:
-        tell(f"{paint('FAILED:', 'red', sys.stderr)} {escaped(str(failure))}")
+        text = "\n".join(escaped(line) for line in str(failure).splitlines())
+        tell(f"{paint('FAILED:', 'red', sys.stderr)} {text}")
         raise typer.Exit(Code.NO) from failure
     write(output, values_of(summary), text_of(summary))
     raise typer.Exit(Code.NO if summary.failures else Code.YES)

@@ -20,7 +20,7 @@ from gate.config import Config, flat, load_config
 from gate.core.topics import Topics
 from gate.core.trust import TrustRoot
 from gate.demo.applications import Application, real_applications
-from gate.demo.planted import Setting
+from gate.demo.planted import CASES, Setting
 from gate.demo.processes import DemonstrationFailed, GateProcess, Processes, typed_command
 from gate.demo.progress import Progress
 from gate.demo.senders import ISSUER, Bureau, Desk
@@ -164,7 +164,7 @@ def _make_input(stage: Stage, applications: Sequence[Application]) -> list[Sent]
         partition_count=config.log.partitions,
     )
     sent: list[Sent] = []
-    with stage.progress.counting("signing", len(applications)) as told:
+    with stage.progress.counting("signing", len(applications) + len(CASES)) as told:
         for item in assemble(setting, applications):
             sent.append(item)
             told(len(sent))
