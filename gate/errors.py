@@ -54,11 +54,34 @@ class StoreFailed(GateError):
     """The local state store could not be opened or written (lock, disk full); stop. Exit 5."""
 
 
+STOP_CAUSES = (
+    "pinned",
+    "lineage_fork",
+    "output_torn",
+    "signer_not_trusted",
+    "state_ahead",
+    "state_mismatch",
+    "target_missing",
+    "topic_changed",
+    "append_time_off",
+    "unreadable",
+    "lost",
+    "crash_suspect",
+    "engine_unavailable",
+    "ast_differs",
+    "secret_differs",
+    "slot_in_use",
+    "transaction_failing",
+)
+"""Why a partition may not go on: a closed list, label of a metric and text of `/readyz`."""
+
+
 class PartitionStopped(GateError):
-    """A partition may not go on. `cause` is one of `ports.STOP_CAUSES`."""
+    """A partition may not go on. `cause` is one of `STOP_CAUSES`."""
 
     def __init__(self, cause: str, partition: int, text: str) -> None:
         """Name the cause, the partition, and both sides of what disagreed."""
+        assert cause in STOP_CAUSES, f"unknown stop cause `{cause}`"
         super().__init__(f"partition {partition} stopped: {cause}: {text}")
         self.cause = cause
         self.partition = partition

@@ -11,27 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-STOP_CAUSES = (
-    "pinned",
-    "lineage_fork",
-    "output_torn",
-    "signer_not_trusted",
-    "state_ahead",
-    "state_mismatch",
-    "target_missing",
-    "topic_changed",
-    "append_time_off",
-    "unreadable",
-    "lost",
-    "crash_suspect",
-    "engine_unavailable",
-    "ast_differs",
-    "secret_differs",
-    "slot_in_use",
-    "transaction_failing",
-)
-"""Why a partition may not go on: a closed list, label of a metric and text of `/readyz`."""
-
 Headers = tuple[tuple[str, bytes], ...]
 
 

@@ -32,7 +32,7 @@ from gate.core.trust import FORMAT as TRUST_ROOT_FORMAT
 from gate.core.trust import TrustRoot, TrustRootInvalid, verify_first
 from gate.errors import ConfigInvalid
 from gate.ports import Clock, LogReader, Publisher, Signer, Telemetry
-from gate.runtime.first_start import Beginning, init_lineage, topic_specs
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
 from gate.runtime.loop import Gate
 from gate.runtime.settings import GateSettings, Ports
 
@@ -173,14 +173,16 @@ def begin_lineage(config: Config, beginning: Beginning) -> int:
     create_topics(config)
     with open_reader(config) as log, open_publisher(config) as publisher:
         return init_lineage(
-            domain=config.domain,
-            gate=config.gate,
-            topics=topics(config),
-            keys=keys,
-            root=first.root,
-            root_envelope=first.envelope,
-            runtime_line=runtime_line(),
-            beginning=beginning,
+            FirstStart(
+                domain=config.domain,
+                gate=config.gate,
+                topics=topics(config),
+                keys=keys,
+                root=first.root,
+                root_envelope=first.envelope,
+                runtime_line=runtime_line(),
+                beginning=beginning,
+            ),
             reader=log,
             publisher=publisher,
             signer=checkpoint,

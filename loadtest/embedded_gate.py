@@ -23,7 +23,7 @@ from gate.core.values import ControlRecord
 from gate.core.wire.control_record import encode_control_record
 from gate.core.wire.record import read_lineage_record
 from gate.ports import Clock, EventKind, OutputRecord, TopicPartition
-from gate.runtime.first_start import Beginning, init_lineage, topic_specs
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
 from gate.runtime.loop import Gate
 from gate.runtime.settings import BATCH_RECORDS_MAX, GateSettings, Ports
 from loadtest.workload import Kind, Person, person, policy_source
@@ -77,14 +77,16 @@ class LoadGate:
         self.reader = EmbeddedReader(self._path)
         self._publisher = EmbeddedPublisher(self._path, clock)
         init_lineage(
-            domain=self.domain,
-            gate=self.name,
-            topics=self.topics,
-            keys=self.keys,
-            root=self.trust,
-            root_envelope=self.root_envelope,
-            runtime_line=RUNTIME_LINE,
-            beginning=Beginning.BEGINNING,
+            FirstStart(
+                domain=self.domain,
+                gate=self.name,
+                topics=self.topics,
+                keys=self.keys,
+                root=self.trust,
+                root_envelope=self.root_envelope,
+                runtime_line=RUNTIME_LINE,
+                beginning=Beginning.BEGINNING,
+            ),
             reader=self.reader,
             publisher=self._publisher,
             signer=self._signer,

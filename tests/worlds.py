@@ -29,7 +29,7 @@ from gate.ports import (
     StateStore,
     TopicPartition,
 )
-from gate.runtime.first_start import Beginning, init_lineage, topic_specs
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
 from gate.runtime.loop import Gate
 from gate.runtime.settings import GateSettings, Ports
 from tests.builders import (
@@ -122,14 +122,16 @@ class World:
     def init(self, beginning: Beginning = Beginning.BEGINNING) -> None:
         envelope = a_root_envelope()
         init_lineage(
-            domain=DOMAIN,
-            gate=GATE,
-            topics=TOPICS,
-            keys=self.keys,
-            root=verify_first(envelope),
-            root_envelope=envelope,
-            runtime_line=RUNTIME_LINE,
-            beginning=beginning,
+            FirstStart(
+                domain=DOMAIN,
+                gate=GATE,
+                topics=TOPICS,
+                keys=self.keys,
+                root=verify_first(envelope),
+                root_envelope=envelope,
+                runtime_line=RUNTIME_LINE,
+                beginning=beginning,
+            ),
             reader=self.reader(),
             publisher=self.publisher(),
             signer=self.signer,

@@ -44,7 +44,6 @@ _QUARANTINED = frozenset(
         Code.REPLAY_CONFLICT,
     }
 )
-_APPROVED = (Reason(Code.APPROVED, Phase.NONE),)
 _NO_INPUTS: Mapping[str, Value] = {}
 
 
@@ -164,6 +163,20 @@ def admit(
         first = First(taken.epoch, taken.leaf_index, taken.input_offset)
         reasons = (Reason(code, Phase.REPLAY),)
         return _denied(prepared, reasons, actor_verified=actor_verified, first=first)
+    return _weigh(prepared, ask_sha256, actor_verified, append_time_ms, setting)
+
+
+def _weigh(
+    prepared: Prepared,
+    ask_sha256: bytes,
+    actor_verified: bool,
+    append_time_ms: int,
+    setting: Setting,
+) -> Admission:
+    """Take a request whose key is free through steps 8 to 12: signals, rules, constraints."""
+    request, policy = prepared.request, prepared.policy
+    assert request is not None
+    assert policy is not None
     signals = verify_signals(
         request.attestations,
         policy=policy,
@@ -178,7 +191,7 @@ def admit(
             prepared, signals.reasons, actor_verified=actor_verified, evaluated=evaluated
         )
     evaluation = policy.evaluate(
-        {**prepared.inputs, **signals.inputs},
+        {**prepared.inputs, **signals.inputs} if signals.inputs else prepared.inputs,
         actor=request.actor,
         action=request.action,
         resource=request.resource,
@@ -195,9 +208,7 @@ def admit(
         ask_sha256=ask_sha256,
         actor_verified=actor_verified,
         admission_key=prepared.admission_key,
-        reasons=_APPROVED
-        if not evaluation.allowed_by
-        else (Reason(Code.APPROVED, Phase.NONE, evaluation.allowed_by),),
+        reasons=(Reason(Code.APPROVED, Phase.NONE, evaluation.allowed_by),),
         evaluated=evaluated,
         constraints=evaluation.constraints,
         first=None,

@@ -103,18 +103,13 @@ def first_records(
         (key, encode_control_state(ControlStateRecord(sequence, 0, -1, body)))
         for sequence, (key, body) in enumerate(initial_parts(genesis, root, root_envelope), 1)
     )
-    target = RecoveryTarget(
-        requests_topic_id=genesis.topic_id,
-        changelog_topic_id=changelog_topic_id,
-        sequence=len(changelog),
-        fingerprint=add_to_fingerprint(0, keys, changelog),
-        tree_size=1,
-        root=appended.root,
-        prev_input_offset=-1,
-        control_sha256=begin(genesis, root, root_envelope).sha256(),
-        last_approved=-1,
-        last_denied=-1,
-        last_quarantine=-1,
+    target = _first_target(
+        genesis,
+        begin(genesis, root, root_envelope),
+        changelog,
+        appended.root,
+        keys,
+        changelog_topic_id,
     )
     target_text = encode_target(target, keys, log)
     body = checkpoint_body(log, 1, appended.root, runtime)
@@ -136,3 +131,26 @@ def first_records(
         )
     )
     return FirstRecords(log, changelog, lineage, target_text)
+
+
+def _first_target(
+    genesis: Genesis,
+    control: ControlState,
+    changelog: tuple[tuple[bytes, bytes], ...],
+    root_hash: bytes,
+    keys: LineageKeys,
+    changelog_topic_id: str,
+) -> RecoveryTarget:
+    return RecoveryTarget(
+        requests_topic_id=genesis.topic_id,
+        changelog_topic_id=changelog_topic_id,
+        sequence=len(changelog),
+        fingerprint=add_to_fingerprint(0, keys, changelog),
+        tree_size=1,
+        root=root_hash,
+        prev_input_offset=-1,
+        control_sha256=control.sha256(),
+        last_approved=-1,
+        last_denied=-1,
+        last_quarantine=-1,
+    )

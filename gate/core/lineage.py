@@ -166,54 +166,95 @@ def judge(
 ) -> Judged:
     """Judge a keyed batch; `taken` holds the known admission records by state key.
 
-    INVARIANT (one entry per record): every branch below appends exactly one leaf.
+    INVARIANT (one entry per record): each item below becomes exactly one leaf.
     INVARIANT (overlay): a key approved earlier in the batch is taken for the rest of it.
     """
-    blocks = _Blocks(place, standing.control)
-    setting = setting_of(place, standing.control)
-    leaves: list[Leaf] = []
-    changes: list[tuple[bytes, bytes, bool]] = []
-    overlay = dict(taken)
-    control, sequence = standing.control, standing.sequence
-    prev_offset, index = standing.prev_input_offset, standing.frontier.size
-    refusals: tuple[Rejected, ...] = ()
+    batch = _Judging(place, standing, taken)
     judging, partition = place.judging, place.partition
     for record, prepared in keyed.items:
         if judging is not None:
             judging[partition] = record.offset
         if prepared is None:
-            verdict = _judge_control(record, control)
-            if isinstance(verdict, Accepted):
-                control = verdict.state
-                leaves.append(Leaf(_control_entry(verdict, record, prev_offset), record, None))
-                for key, body in verdict.parts:
-                    sequence += 1
-                    part = ControlStateRecord(sequence, index, record.offset, body)
-                    changes.append((key, encode_control_state(part), True))
-                break
-            refusals = (verdict,)
-            reason = Reason(Code.CONTROL_REJECTED, Phase.CONTROL, field=verdict.field)
-            leaves.append(_decided(unread(reason), record, prev_offset, blocks, place))
-            break
-        known = overlay.get(prepared.state_key) if prepared.state_key else None
+            batch.take_control(record)
+        else:
+            batch.take_request(record, prepared)
+    return Judged(batch.leaves, batch.changes, batch.control, batch.sequence, batch.refusals)
+
+
+class _Judging:
+    """A batch under judgement: what its records so far have become."""
+
+    __slots__ = (
+        "_blocks",
+        "_index",
+        "_overlay",
+        "_place",
+        "_prev_offset",
+        "_setting",
+        "changes",
+        "control",
+        "leaves",
+        "refusals",
+        "sequence",
+    )
+
+    def __init__(self, place: Place, standing: Standing, taken: Mapping[bytes, bytes]) -> None:
+        self.leaves: list[Leaf] = []
+        self.changes: list[tuple[bytes, bytes, bool]] = []
+        self.control = standing.control
+        self.sequence = standing.sequence
+        self.refusals: tuple[Rejected, ...] = ()
+        self._place = place
+        self._blocks = _Blocks(place, standing.control)
+        self._setting = setting_of(place, standing.control)
+        self._overlay = dict(taken)
+        self._prev_offset = standing.prev_input_offset
+        self._index = standing.frontier.size
+
+    def take_request(self, record: InputRecord, prepared: Prepared) -> None:
+        state_key = prepared.state_key
+        known = self._overlay.get(state_key) if state_key else None
         admission = admit(
             prepared,
             None if known is None else read_admission_record(known),
             append_time_ms=record.append_time_ms,
-            setting=setting,
+            setting=self._setting,
         )
-        leaf = _decided(admission, record, prev_offset, blocks, place)
-        leaves.append(leaf)
+        leaf = _decided(admission, record, self._prev_offset, self._blocks, self._place)
         if leaf.admission is not None and leaf.admission.approved:
-            sequence += 1
+            self.sequence += 1
             change = encode_admission_record(
-                AdmissionRecord(sequence, blocks.epoch, index, record.offset, admission.ask_sha256)
+                AdmissionRecord(
+                    self.sequence,
+                    self._blocks.epoch,
+                    self._index,
+                    record.offset,
+                    admission.ask_sha256,
+                )
             )
-            overlay[prepared.state_key] = change
-            changes.append((prepared.state_key, change, False))
-        prev_offset = record.offset
-        index += 1
-    return Judged(leaves, changes, control, sequence, refusals)
+            self._overlay[state_key] = change
+            self.changes.append((state_key, change, False))
+        self._append(leaf)
+
+    def take_control(self, record: InputRecord) -> None:
+        verdict = _judge_control(record, self.control)
+        if isinstance(verdict, Rejected):
+            self.refusals = (verdict,)
+            reason = Reason(Code.CONTROL_REJECTED, Phase.CONTROL, field=verdict.field)
+            admission = unread(reason)
+            self._append(_decided(admission, record, self._prev_offset, self._blocks, self._place))
+            return
+        self.control = verdict.state
+        for key, body in verdict.parts:
+            self.sequence += 1
+            part = ControlStateRecord(self.sequence, self._index, record.offset, body)
+            self.changes.append((key, encode_control_state(part), True))
+        self._append(Leaf(_control_entry(verdict, record, self._prev_offset), record, None))
+
+    def _append(self, leaf: Leaf) -> None:
+        self.leaves.append(leaf)
+        self._prev_offset = leaf.input.offset
+        self._index += 1
 
 
 def _judge_control(record: InputRecord, control: ControlState) -> Accepted | Rejected:

@@ -4,13 +4,15 @@ An explicit act, never a fallback: an absent offset on a gate that has decided b
 `design/transaction.md` §3, last paragraph.
 """
 
+from dataclasses import dataclass
 from enum import Enum
 
-from gate.core.genesis import first_genesis, first_records
+from gate.core.genesis import FirstRecords, first_genesis, first_records, genesis_origin
 from gate.core.signature import key_id
 from gate.core.state import LineageKeys
 from gate.core.topics import Topics, init_transactional_id
 from gate.core.trust import KeyRefusal, TrustRoot
+from gate.core.values import Genesis
 from gate.errors import ConfigInvalid
 from gate.ports import (
     Clock,
@@ -48,39 +50,37 @@ def topic_specs(topics: Topics, partition_count: int) -> tuple[TopicSpec, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstStart:
+    """What a new lineage begins with, in every partition."""
+
+    domain: str
+    gate: str
+    topics: Topics
+    keys: LineageKeys
+    root: TrustRoot
+    root_envelope: bytes
+    runtime_line: str
+    beginning: Beginning
+
+
 def init_lineage(
-    *,
-    domain: str,
-    gate: str,
-    topics: Topics,
-    keys: LineageKeys,
-    root: TrustRoot,
-    root_envelope: bytes,
-    runtime_line: str,
-    beginning: Beginning,
-    reader: LogReader,
-    publisher: Publisher,
-    signer: Signer,
-    clock: Clock,
+    start: FirstStart, *, reader: LogReader, publisher: Publisher, signer: Signer, clock: Clock
 ) -> int:
     """Write Genesis, the first trust root, targets and offsets; return the partition count.
 
     Refuses (`ConfigInvalid`) unless the group is empty and has no offset, the outputs hold
     nothing, and the trust root is of this domain, not expired and lists our checkpoint key.
     """
-    identities = {name: reader.topic(name) for name in topics}
-    requests, changelog = identities[topics.requests], identities[topics.changelog]
-    if requests is None or changelog is None:
-        missing = ", ".join(sorted(name for name, found in identities.items() if found is None))
-        raise ConfigInvalid(f"expected the gate's topics, found none named {missing}")
-    _check_empty(topics, gate, identities, requests.partition_count, reader)
-    _check_root(root, domain, clock.now_ms())
-    starts = _first_offsets(topics, requests.partition_count, beginning, reader)
+    topics, gate = start.topics, start.gate
+    requests, changelog = _check_empty(topics, gate, reader)
+    _check_root(start.root, start.domain, clock.now_ms())
+    starts = _first_offsets(topics, requests.partition_count, start.beginning, reader)
     records: list[OutputRecord] = []
     offsets: list[OffsetCommit] = []
     for number, first_offset in enumerate(starts):
         genesis = first_genesis(
-            domain=domain,
+            domain=start.domain,
             gate=gate,
             cluster_id=reader.cluster_id(),
             topic=topics.requests,
@@ -88,22 +88,11 @@ def init_lineage(
             partition=number,
             partition_count=requests.partition_count,
             first_offset=first_offset,
-            lineage_secret_sha256=keys.secret_sha256,
-            trust_root_sha256=root.sha256,
+            lineage_secret_sha256=start.keys.secret_sha256,
+            trust_root_sha256=start.root.sha256,
         )
-        first = first_records(
-            genesis,
-            root,
-            root_envelope,
-            keys=keys,
-            changelog_topic_id=changelog.topic_id,
-            runtime=runtime_line,
-            public_key=signer.public_key(),
-            sign=signer.sign,
-        )
-        _check_signer(root, signer.public_key(), first.origin)
-        records += [OutputRecord(topics.changelog, number, k, v) for k, v in first.changelog]
-        records.append(OutputRecord(topics.lineage, number, first.origin.encode(), first.lineage))
+        first = _sign_first(start, genesis, changelog.topic_id, signer)
+        records += _output_records(first, number, topics)
         offsets.append(OffsetCommit(number, first_offset, first.target))
     publisher.publish_with_offsets(
         records,
@@ -115,16 +104,40 @@ def init_lineage(
     return requests.partition_count
 
 
+def _sign_first(
+    start: FirstStart, genesis: Genesis, changelog_topic_id: str, signer: Signer
+) -> FirstRecords:
+    _check_signer(start.root, signer.public_key(), genesis_origin(genesis))
+    return first_records(
+        genesis,
+        start.root,
+        start.root_envelope,
+        keys=start.keys,
+        changelog_topic_id=changelog_topic_id,
+        runtime=start.runtime_line,
+        public_key=signer.public_key(),
+        sign=signer.sign,
+    )
+
+
+def _output_records(first: FirstRecords, number: int, topics: Topics) -> list[OutputRecord]:
+    records = [OutputRecord(topics.changelog, number, k, v) for k, v in first.changelog]
+    lineage = OutputRecord(topics.lineage, number, first.origin.encode(), first.lineage)
+    return [*records, lineage]
+
+
 def _check_empty(
-    topics: Topics,
-    gate: str,
-    identities: "dict[str, TopicIdentity | None]",
-    partition_count: int,
-    reader: LogReader,
-) -> None:
+    topics: Topics, gate: str, reader: LogReader
+) -> tuple[TopicIdentity, TopicIdentity]:
+    """Return requests and changelog, if the group is new and all topics are there and empty."""
+    found = {name: identity for name in topics if (identity := reader.topic(name)) is not None}
+    missing = sorted(set(topics) - found.keys())
+    if missing:
+        raise ConfigInvalid(f"expected the gate's topics, found none named {', '.join(missing)}")
+    count = found[topics.requests].partition_count
     if not reader.group_is_empty(gate):
         raise ConfigInvalid(f"group `{gate}` has members; stop the gate before `init-lineage`")
-    committed = reader.committed(gate, topics.requests, list(range(partition_count)))
+    committed = reader.committed(gate, topics.requests, list(range(count)))
     taken = sorted(number for number, offset in committed.items() if offset is not None)
     if taken:
         raise ConfigInvalid(
@@ -132,20 +145,23 @@ def _check_empty(
             "this gate has a lineage already: just run it"
         )
     for name in topics.outputs:
-        found = identities[name]
-        if found is None or found.partition_count != partition_count:
-            count = 0 if found is None else found.partition_count
+        _check_output(name, found[name], count, reader)
+    return found[topics.requests], found[topics.changelog]
+
+
+def _check_output(name: str, identity: TopicIdentity, count: int, reader: LogReader) -> None:
+    if identity.partition_count != count:
+        raise ConfigInvalid(
+            f"topic `{name}`: expected {count} partitions as the requests topic has, "
+            f"found {identity.partition_count}"
+        )
+    ends = reader.ends([TopicPartition(name, number) for number in range(count)])
+    for where, end in sorted(ends.items()):
+        if end.high_watermark > 0:
             raise ConfigInvalid(
-                f"topic `{name}`: expected {partition_count} partitions as the requests topic has, "
-                f"found {count}"
+                f"expected topic `{name}` to be empty, found {end.high_watermark} records in "
+                f"partition {where.partition}; a lineage is begun once"
             )
-        ends = reader.ends([TopicPartition(name, number) for number in range(partition_count)])
-        for where, end in sorted(ends.items()):
-            if end.high_watermark > 0:
-                raise ConfigInvalid(
-                    f"expected topic `{name}` to be empty, found {end.high_watermark} records in "
-                    f"partition {where.partition}; a lineage is begun once"
-                )
 
 
 def _check_root(root: TrustRoot, domain: str, now_ms: int) -> None:

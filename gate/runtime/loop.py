@@ -11,6 +11,7 @@ from gate.core.lineage import is_control
 from gate.errors import (
     Fenced,
     GateError,
+    Lost,
     OutcomeUnknown,
     PartitionStopped,
     Pending,
@@ -18,6 +19,7 @@ from gate.errors import (
     StoreDamaged,
     TransactionAborted,
     Unreachable,
+    Unreadable,
 )
 from gate.ports import EventKind, LogRecord, Polled, TopicPartition
 from gate.runtime.assignment import advance, store_identity
@@ -29,6 +31,7 @@ from gate.runtime.settings import (
     CHECK_INTERVAL_MS,
     FLUSH_INTERVAL_MS,
     PIN_DEADLINE_MS,
+    UNREADABLE_IN_A_ROW_MAX,
     GateSettings,
     Ports,
 )
@@ -75,6 +78,9 @@ class Gate:
             )
         except Unreachable as gone:
             self._wait_for_the_log(gone)
+            return True
+        except (Lost, Unreadable):
+            self._find_unreadable()
             return True
         self._follow(polled)
         restored = self._advance_all()
@@ -133,6 +139,10 @@ class Gate:
         except Unreachable as gone:
             self._wait_for_the_log(gone)
             return False
+        except (Lost, Unreadable) as fault:
+            cause = "lost" if isinstance(fault, Lost) else "unreadable"
+            self._stop(partition, PartitionStopped(cause, partition.number, str(fault)))
+            return False
         except PartitionStopped as stop:
             self._stop(partition, stop)
             return False
@@ -140,6 +150,26 @@ class Gate:
             self._unreachable_since_ms = -1
             ports.telemetry.emit(EventKind.PARTITION_READY, partition=partition.number)
         return True
+
+    def _find_unreadable(self) -> None:
+        """Stop what can not be read on: after three equal errors, or at once what is lost."""
+        for partition in list(self.partitions.values()):
+            if partition.adopted is None:
+                continue
+            where = TopicPartition(self.settings.topics.requests, partition.number)
+            offset = partition.adopted.next_offset
+            try:
+                self.ports.reader.read(where, offset=offset, records_max=1)
+                partition.unreadable_in_a_row = 0
+            except Unreadable as fault:
+                partition.unreadable_in_a_row += 1
+                if partition.unreadable_in_a_row >= UNREADABLE_IN_A_ROW_MAX:
+                    stop = PartitionStopped("unreadable", partition.number, str(fault))
+                    self._stop(partition, stop)
+            except Lost as fault:
+                self._stop(partition, PartitionStopped("lost", partition.number, str(fault)))
+            except Unreachable as gone:
+                self._wait_for_the_log(gone)
 
     def _wait_for_the_log(self, gone: Unreachable) -> None:
         """Wait for what may come back; past the deadline the process ends and says so."""

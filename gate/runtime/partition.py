@@ -60,6 +60,7 @@ class OwnedPartition:
     damage: str = ""
     """What was found damaged while deciding; the next assignment rebuilds the store."""
     has_rebuilt: bool = False
+    unreadable_in_a_row: int = 0
     stop_cause: str = ""
     stop_text: str = ""
     retry_at_ms: int = 0

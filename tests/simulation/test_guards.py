@@ -39,7 +39,7 @@ def _one_batch_with_a_key_twice() -> None:
 def test_without_the_overlay_a_key_is_approved_twice() -> None:
     _noticed(
         "gate.core.lineage",
-        "overlay[prepared.state_key] = change",
+        "self._overlay[state_key] = change",
         "pass",
         _one_batch_with_a_key_twice,
     )
@@ -244,3 +244,36 @@ def test_a_lost_marker_pins_the_partition_and_the_other_goes_on() -> None:
     assert (stop.value.cause, stop.value.partition) == ("pinned", 0)
     ready = [e["partition"] for e in gate.telemetry.of(EventKind.PARTITION_READY)]
     assert 1 in ready
+
+
+def test_an_unreadable_record_stops_its_partition_and_the_other_goes_on() -> None:
+    gate = SimulatedGate(15, partitions=2)
+    gate.activate()
+    gate.live()
+    gate.submit_some(12)
+    where = TopicPartition(TOPICS.requests, 0)
+    gate.log.damage(where, gate.log.partition(where).end - 1)
+    with pytest.raises(PartitionStopped) as stop:
+        gate.live()
+    assert (stop.value.cause, stop.value.partition) == ("unreadable", 0)
+    left = {number: _undecided(gate, number) for number in (0, 1)}
+    assert left == {0: 1, 1: 0}
+
+
+def test_records_gone_before_they_were_read_stop_the_partition() -> None:
+    gate = SimulatedGate(16, partitions=1)
+    gate.activate()
+    gate.live()
+    gate.submit_some(5)
+    where = TopicPartition(TOPICS.requests, 0)
+    gate.log.truncate(where, gate.log.partition(where).end - 1)
+    with pytest.raises(PartitionStopped) as stop:
+        gate.live()
+    assert stop.value.cause == "lost"
+
+
+def _undecided(gate: SimulatedGate, number: int) -> int:
+    """Records of a partition behind its committed offset."""
+    committed = gate.log.group(GATE, TOPICS.requests).committed[number]
+    entries = gate.log.partition(TopicPartition(TOPICS.requests, number)).entries
+    return sum(1 for entry in entries[committed.next_offset :] if entry.record is not None)
