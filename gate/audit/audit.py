@@ -14,7 +14,8 @@ signatures, trust). Claims, for each partition (`design/proof.md` §1, `design/d
     changelog holds one record for each state change, in consecutive sequence
 
 (c), that deciding again gives the same bytes, is `replay`'s. Limits of what is proved: the trust
-root in Genesis is only as good as the one given to compare it with.
+root in Genesis is only as good as the one given to compare it with, and last transactions that are
+gone from every topic are missed only by those who kept a checkpoint of them.
 """
 
 from collections import Counter

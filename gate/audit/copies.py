@@ -4,9 +4,9 @@ Each is walked forwards in step with the leaves. A leaf says what must be there;
 no leaf asked for is found, too. Records of leaves past the audited end are pending.
 """
 
-from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from gate.audit.absent_leaves import AbsentLeaves
 from gate.audit.findings import Fault, Findings
 from gate.audit.topics_reading import Cursor, Head
 from gate.core.limits import QUARANTINE_HEAD_BYTES
@@ -47,7 +47,7 @@ class Change(NamedTuple):
 class ChangelogWalk:
     """One partition's changelog: sequences from 1 on, each state change exactly once."""
 
-    def __init__(self, cursor: Cursor, findings: Findings, absent: AbstractSet[int]) -> None:
+    def __init__(self, cursor: Cursor, findings: Findings, absent: AbsentLeaves) -> None:
         """Stand before the first record; `absent` holds leaves whose entry is not known."""
         self._absent = absent
         self._where = cursor.partition
@@ -161,7 +161,7 @@ class _Copy(NamedTuple):
 class QuarantineWalk:
     """One partition's quarantine: an untouched copy of every input that calls for one."""
 
-    def __init__(self, cursor: Cursor, findings: Findings, absent: AbstractSet[int]) -> None:
+    def __init__(self, cursor: Cursor, findings: Findings, absent: AbsentLeaves) -> None:
         """Stand before the first copy; `absent` holds leaves whose entry is not known."""
         self._absent = absent
         self._where = cursor.partition

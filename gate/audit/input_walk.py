@@ -62,12 +62,18 @@ class InputWalk:
             )
         return record
 
-    def pass_absent(self) -> None:
-        """Allow for one record whose entry is not known."""
-        self._absent += 1
+    def pass_absent(self, count: int) -> None:
+        """Allow for records whose entries are not known."""
+        self._absent += count
 
-    def skip(self, last_offset: int) -> None:
+    def skip(self, first_offset: int, last_offset: int, leaf_index: int) -> None:
         """Pass what a Gap covers."""
+        if first_offset < self._next:
+            expected = f"a gap from input offset {self._next} or later"
+            found = f"one from {first_offset}"
+            self._add(Fault.INPUT_UNKNOWN, expected, found, first_offset, leaf_index)
+        self._undecided_below(first_offset)
+        self._absent = 0
         while (record := self._peek()) is not None and record.offset <= last_offset:
             self._head.pop()
         self._next = max(self._next, last_offset + 1)

@@ -1,7 +1,8 @@
 """One partition audited from its topics alone: five of them walked in step, leaf by leaf.
 
 Lineage records say which leaves there are; decisions, input, changelog and quarantine must hold
-exactly what goes with each of them. Memory is one transaction and a slice of each topic, beside
+exactly what goes with each of them. Where an entry is not known, that is one finding, and nothing
+is said of what would go with it. Memory is one transaction and a slice of each topic, beside
 16 bytes for each approved key. Shares no code with the gate except its readers and its verifier.
 
 Promises: what lies past the last lineage record that was there at the start is pending, never
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gate.audit.absent_leaves import AbsentLeaves
 from gate.audit.admission_keys import ApprovedKeys, state_key
 from gate.audit.control_parts import ControlWalk
 from gate.audit.copies import ChangelogWalk, QuarantineWalk
@@ -86,6 +88,7 @@ class PartitionAudit:
     ) -> None:
         """Ask for the ends; the lineage's first, so that every other reaches at least as far."""
         self._reader = reader
+        self._anchor = anchor
 
         def cursor(topic: str) -> Cursor:
             return Cursor(reader, TopicPartition(topic, partition), progress=progress)
@@ -97,7 +100,7 @@ class PartitionAudit:
         self._where = self._lineage.partition
         self._decisions = DecisionWalk((cursor(topics.approved), cursor(topics.denied)), findings)
         self._approved_topic = topics.approved
-        self._absent: set[int] = set()
+        self._absent = AbsentLeaves()
         self._changelog = ChangelogWalk(cursor(topics.changelog), findings, self._absent)
         self._quarantine = QuarantineWalk(cursor(topics.quarantine), findings, self._absent)
         self._input = InputWalk(cursor(topics.requests), findings)
@@ -112,7 +115,7 @@ class PartitionAudit:
     def run(self) -> PartitionResult:
         """Walk the partition to its end and return what was counted."""
         for log_record in self._lineage.records():
-            step = self._tree.step(log_record)
+            step = self._tree.step(log_record, self._control.chain.current or self._anchor)
             if step is None:
                 continue
             if step.is_first:
@@ -167,12 +170,12 @@ class PartitionAudit:
 
     def _walk(self, step: Step) -> None:
         """Judge one transaction: its tree and checkpoint, then each of its leaves in order."""
-        trust = self._control.chain.current
+        trust = self._control.chain.current or self._anchor
         self._tree.judge(step, trust)
         record, origin = step.record, self._tree.origin
         entries = {entry.leaf_index: entry.entry for entry in record.entries}
         found, refused = self._decisions.gather(origin, record.tree_size, trust)
-        leaves = range(step.first_index, record.tree_size)
+        leaves = range(record.prev_size, record.tree_size)
         if not all(index in entries or index in found or index in refused for index in leaves):
             self._decisions.pass_refused(origin)
             late, more = self._decisions.gather(origin, record.tree_size, trust)
@@ -182,17 +185,27 @@ class PartitionAudit:
         for entry_index in sorted(entries.keys() - set(range(record.prev_size, record.tree_size))):
             expected = f"entries of leaves {record.prev_size} to {record.tree_size - 1}"
             self._add(Fault.LINEAGE_BROKEN, expected, f"leaf {entry_index}", step.offset)
-        for index in leaves:
-            digest = step.hashes[index - record.prev_size] if index >= record.prev_size else None
+        self._hole(step, found)
+        for index, digest in zip(leaves, step.hashes, strict=True):
             self._leaf(index, digest, entries.get(index), found.pop(index, []), refused, step)
         for index, items in sorted(found.items()):
             for item in items:
                 self._at(Fault.LEAF_TWICE, item, "each leaf once", f"leaf {index} again")
 
+    def _hole(self, step: Step, found: dict[int, list[Found]]) -> None:
+        """Judge what decisions there are of leaves that no lineage record holds."""
+        at, end = step.first_index, step.record.prev_size
+        for index in sorted(index for index in found if at <= index < end):
+            self._pass_absent(at, index)
+            self._decision(index, None, found[index][0], step)
+            del found[index][0]
+            at = index + 1
+        self._pass_absent(at, end)
+
     def _leaf(
         self,
         index: int,
-        digest: bytes | None,
+        digest: bytes,
         entry: bytes | None,
         items: list[Found],
         refused: set[int],
@@ -207,19 +220,21 @@ class PartitionAudit:
         elif items:
             self._decision(index, digest, items[0], step)
         else:
-            self._no_entry(index, digest is not None and index not in refused, step)
-
-    def _no_entry(self, index: int, is_missing: bool, step: Step) -> None:
-        """Pass a leaf whose entry is not known: what goes with it can not be judged."""
-        self._absent.add(index)
-        self._prev_offset = None
-        self._input.pass_absent()
-        if is_missing:
+            self._pass_absent(index, index + 1)
+            if index in refused:
+                return
             if self._decisions.is_settled:
                 expected = "its entry in approved, denied or the lineage"
                 self._add(Fault.LEAF_MISSING, expected, "none", step.offset, index)
             else:
                 self._counts["pending"] += 1
+
+    def _pass_absent(self, start: int, end: int) -> None:
+        """Pass leaves whose entries are not known: what goes with them can not be judged."""
+        if start < end:
+            self._absent.add(start, end)
+            self._prev_offset = None
+            self._input.pass_absent(end - start)
 
     def _decision(self, index: int, digest: bytes | None, item: Found, step: Step) -> None:
         entry, record = item.entry, item.record
@@ -267,9 +282,9 @@ class PartitionAudit:
         if change.value != expected:
             self._changelog.differs(change, f"{expected}", f"{change.value}")
 
-    def _other_entry(self, index: int, digest: bytes | None, data: bytes, step: Step) -> None:
+    def _other_entry(self, index: int, digest: bytes, data: bytes, step: Step) -> None:
         """Judge an entry that the lineage record itself carries."""
-        if digest is not None and leaf_hash(data) != digest:
+        if leaf_hash(data) != digest:
             expected, found = f"leaf hash {digest.hex()}", leaf_hash(data).hex()
             self._add(Fault.LEAF_DIFFERS, expected, found, step.offset, index)
         entry = read_leaf(data, self._tree.origin, index)
@@ -289,7 +304,7 @@ class PartitionAudit:
         elif isinstance(entry, Gap):
             self._counts["gaps"] += 1
             self._link(index, entry.prev_input_offset, entry.last_offset, step)
-            self._input.skip(entry.last_offset)
+            self._input.skip(entry.first_offset, entry.last_offset, index)
             self._changelog.take(f"gap/{index}".encode(), index)
             self._quarantine.pass_gap(index)
 

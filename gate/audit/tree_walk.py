@@ -58,8 +58,11 @@ class TreeWalk:
         self.last_note: Note | None = None
         self._frontier: Frontier | None = EMPTY
 
-    def step(self, log_record: LogRecord) -> Step | None:
-        """Read the next record and place it; `None` for one that does not continue the lineage."""
+    def step(self, log_record: LogRecord, trust: TrustRoot | None) -> Step | None:
+        """Read the next record and place it; `None` for one that does not continue the lineage.
+
+        Only a checkpoint that holds under `trust` leads over a hole: sizes are believed to nobody.
+        """
         offset = log_record.offset
         try:
             record = read_lineage_record(log_record.value or b"")
@@ -80,7 +83,7 @@ class TreeWalk:
         if record.prev_size != self.size:
             found = f"{record.prev_size} to {record.tree_size}"
             self._add(Fault.LINEAGE_BROKEN, f"growth from size {self.size}", found, offset)
-            if record.prev_size < self.size:
+            if record.prev_size < self.size or not _is_vouched_for(record, trust):
                 return None
             self._frontier = None
         elif self.next_offset not in (-1, record.first_offset):
@@ -151,6 +154,15 @@ def not_vouched_for(note: Note, trust: TrustRoot | None) -> str:
         return "no trust root that lists this log"
     accepted = accept(note, keys)
     return accepted.text if isinstance(accepted, Refused) else ""
+
+
+def _is_vouched_for(record: LineageRecord, trust: TrustRoot | None) -> bool:
+    try:
+        note = read_note(record.checkpoint)
+    except CheckpointInvalid:
+        return False
+    is_its_own = (note.origin, note.size, note.root) == (record.log, record.tree_size, record.root)
+    return is_its_own and not not_vouched_for(note, trust)
 
 
 class TrustChain:

@@ -2,11 +2,14 @@
 
 import copy
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from gate.adapters.memory import MemoryPartition, MemoryStateStore
 from gate.audit.audit import audit, json_of, text_of
 from gate.audit.findings import Fault
 from gate.core.proof.checkpoint import note_key_id, read_note, signed_note
@@ -31,7 +34,7 @@ from gate.core.wire.record import (
     read_lineage_record,
 )
 from gate.errors import ConfigInvalid
-from gate.ports import LogRecord, TopicPartition
+from gate.ports import LogReader, LogRecord, TopicPartition
 from tests.builders import a_bundle, a_key, a_request, a_trust_root, an_activation
 from tests.planted import planted
 from tests.unit.audit.recorded_log import RecordedLog
@@ -47,7 +50,7 @@ REQUESTS_0 = TopicPartition(TOPICS.requests, 0)
 Found = tuple[Fault, str, int]
 
 
-def findings(log: RecordedLog) -> list[Found]:
+def findings(log: LogReader) -> list[Found]:
     """Fault, topic and leaf index of each finding."""
     result = audit(log, TOPICS, trust=a_trust_root())
     assert result.is_ok == (not result.findings)
@@ -197,18 +200,31 @@ def test_input_that_is_no_longer_kept_is_counted_not_found(log: RecordedLog) -> 
 # (b) no key approved twice
 
 
+class ForgetfulPartition(MemoryPartition):
+    """A store that has lost every admission record, and does not know it."""
+
+    def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        return [None for _ in keys]
+
+
+class ForgetfulStore(MemoryStateStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self._made = ForgetfulPartition()
+
+    def open(self, partition: int) -> MemoryPartition:
+        return self._made
+
+
 def test_a_key_that_is_approved_twice_is_found(tmp_path: Path) -> None:
     world = EmbeddedWorld(tmp_path)
     world.init()
+    world.stores = ForgetfulStore()
     world.control(an_activation(a_bundle(), topic_id=world.topic_id))
     world.submit((b"L-1", a_request()), (b"L-2", a_request(loan_id="L-2")))
-    with planted(
-        "gate.core.lineage",
-        "known = overlay.get(prepared.state_key) if prepared.state_key else None",
-        "known = None",
-    ):
-        world.submit((b"L-1", a_request(request_id="again")))
-        world.run()
+    world.run()
+    world.submit((b"L-1", a_request(request_id="again")))
+    world.run()
     result = audit(world.reader(), TOPICS, trust=a_trust_root())
     assert [(item.fault, item.leaf_index) for item in result.findings] == [
         (Fault.KEY_APPROVED_TWICE, 4)
@@ -254,7 +270,7 @@ def test_a_denial_in_the_approved_topic_is_found(tmp_path: Path) -> None:
     world.submit((b"L-1", b""), (b"L-1", b""))
     with planted("gate.core.sealing", '"approved" if approved else "denied",', '"approved",'):
         world.run()
-    assert findings(world.reader()) == [  # type: ignore[arg-type]
+    assert findings(world.reader()) == [
         (Fault.WRONG_TOPIC, TOPICS.approved, 1),
         (Fault.WRONG_TOPIC, TOPICS.approved, 2),
     ]
@@ -322,10 +338,15 @@ def test_bytes_that_are_no_decision_are_found(log: RecordedLog) -> None:
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     world = EmbeddedWorld(tmp_path)
     world.init()
-    world.submit((b"L-1", b""), (b"L-1", b""), (b"L-1", b""))
-    with planted("gate.core.lineage", "prev_offset = record.offset", "prev_offset = -1"):
-        world.run()
-    assert findings(world.reader()) == [  # type: ignore[arg-type]
+    with planted(
+        "gate.core.sealing",
+        "prev_input_offset=judged.leaves[-1].input.offset",
+        "prev_input_offset=-1",
+    ):
+        for _ in range(3):
+            world.submit((b"L-1", b""))
+            world.run()
+    assert findings(world.reader()) == [
         (Fault.LINK_BROKEN, TOPICS.lineage, 2),
         (Fault.LINK_BROKEN, TOPICS.lineage, 3),
     ]
@@ -559,3 +580,32 @@ def test_findings_are_safe_to_show(log: RecordedLog) -> None:
     text = text_of(audit(log, TOPICS, trust=None))
     assert "\x1b" not in text
     assert "\\x1b[2Jevil" in text
+
+
+@pytest.mark.parametrize("size", [30, 2**62])
+def test_sizes_that_nobody_signed_lead_nowhere(log: RecordedLog, size: int) -> None:
+    """A forged lineage record neither moves the audit on nor keeps it from ending."""
+    forged = lineage_change(prev_size=size, tree_size=size + 1, leaf_hashes=bytes(32), entries=())
+    log.put(LINEAGE_0, forged(log.records[LINEAGE_0][-1]))
+    assert findings(log) == [(Fault.LINEAGE_BROKEN, TOPICS.lineage, -1)]
+
+
+def test_the_audit_shares_only_the_verifier_with_the_gate() -> None:
+    code = (
+        "import sys, gate.audit.audit;"
+        "print(*sorted(name for name in sys.modules if name.startswith('gate.core.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    loaded = done.stdout.split()
+    deciding = (
+        "admission",
+        "control",
+        "genesis",
+        "lineage",
+        "policy",
+        "sealing",
+        "signals",
+        "state",
+    )
+    assert "gate.core.proof.records" in loaded
+    assert [name for name in loaded if name.split(".")[2] in deciding] == []
