@@ -99,8 +99,12 @@ class Admission(NamedTuple):
 
     @property
     def is_quarantined(self) -> bool:
-        """Say whether the untouched input is kept beside the denial."""
-        return self.reasons[0].code in _QUARANTINED
+        """Say whether the untouched input is kept beside the denial.
+
+        An entry that grew too large (phase ENCODE) came from a readable record: nothing is kept.
+        """
+        first = self.reasons[0]
+        return first.code in _QUARANTINED and first.phase is not Phase.ENCODE
 
 
 def prepare(

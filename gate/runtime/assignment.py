@@ -15,9 +15,8 @@ from gate.core.lineage import Place, Standing
 from gate.core.policy.issues import AstDiffers, EngineUnavailable
 from gate.core.proof.checkpoint import CheckpointInvalid, Note, note_key_id, read_note
 from gate.core.proof.merkle import Frontier, read_frontier, root
-from gate.core.signature import key_id
 from gate.core.state import STORE_FORMAT, RecoveryTarget, Salts, TargetInvalid, decode_target
-from gate.core.trust import KeyRefusal, Pin, TrustRoot
+from gate.core.trust import Pin, TrustRoot
 from gate.core.values import LineageRecord
 from gate.core.wire.changelog import read_control_state
 from gate.core.wire.reader import WireError
@@ -32,6 +31,7 @@ from gate.ports import (
     TopicPartition,
 )
 from gate.runtime.outputs import check_outputs
+from gate.runtime.own_key import check_own_key
 from gate.runtime.partition import Adopted, OwnedPartition, Phase, Recovery
 from gate.runtime.restore import replay_slice
 from gate.runtime.settings import GateSettings, Ports
@@ -359,13 +359,7 @@ def check_signer(
 ) -> None:
     """Step d, second half: who signed the last checkpoint, and whether we may sign the next."""
     trust, log = control.trust_root, lineage.log
-    if isinstance(trust.checkpoint_key(own_public, log), KeyRefusal):
-        raise PartitionStopped(
-            "signer_not_trusted",
-            number,
-            f"trust root {trust.version} does not list our checkpoint key {key_id(own_public)} as "
-            f"active for `{log}`; add it to the trust root, or configure the listed key",
-        )
+    check_own_key(trust, log, own_public, number)
     if Pin(log, lineage.tree_size, lineage.root) in trust.pins:
         return
     try:

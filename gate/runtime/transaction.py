@@ -27,6 +27,7 @@ from gate.ports import (
     StateChange,
     TopicPartition,
 )
+from gate.runtime.own_key import check_own_key
 from gate.runtime.partition import Adopted, OwnedPartition
 from gate.runtime.settings import GateSettings, Ports
 
@@ -120,7 +121,10 @@ def _decide(
     judged = judge(keyed, taken, place=place, standing=standing)
     sealed = seal(judged, place=place, standing=standing, runtime=settings.runtime_line)
     _assert_one_root(adopted, sealed)
-    public, signature = ports.signer.public_key(), ports.signer.sign(sealed.body)
+    public = ports.signer.public_key()
+    if judged.control.trust_root is not standing.control.trust_root:
+        check_own_key(judged.control.trust_root, log, public, partition.number)
+    signature = ports.signer.sign(sealed.body)
     key_id = note_key_id(log, public)
     changes = [StateChange(*change) for change in judged.changes]
     fingerprint = add_to_fingerprint(

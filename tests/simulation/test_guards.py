@@ -1,12 +1,25 @@
 """Negative controls: with a guard taken out, the simulation or the audit must notice."""
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
 
+from gate.core import dsse
+from gate.core.trust import verify_first
+from gate.core.wire.control_record import read_control_record
 from gate.errors import PartitionStopped
 from gate.ports import EventKind, OutputRecord, TopicPartition
-from tests.builders import GATE, a_request, loan_partition
+from tests.builders import (
+    AUDIENCE,
+    GATE,
+    KeySigner,
+    a_control_record,
+    a_key,
+    a_request,
+    a_root_envelope,
+    loan_partition,
+)
 from tests.planted import planted
 from tests.simulation.gate_world import SimulatedGate
 from tests.simulation.test_seeds import story
@@ -206,8 +219,6 @@ def test_another_secret_is_refused() -> None:
 
 
 def test_a_checkpoint_key_that_is_not_listed_is_refused() -> None:
-    from tests.builders import KeySigner, a_key
-
     gate = SimulatedGate(12, partitions=1)
     gate.submit_some(3)
     gate.live()
@@ -277,3 +288,44 @@ def _undecided(gate: SimulatedGate, number: int) -> int:
     committed = gate.log.group(GATE, TOPICS.requests).committed[number]
     entries = gate.log.partition(TopicPartition(TOPICS.requests, number)).entries
     return sum(1 for entry in entries[committed.next_offset :] if entry.record is not None)
+
+
+def _rotation(*keys: tuple[str, str], version: int, previous: bytes) -> bytes:
+    """A trust root with these checkpoint keys: names and states."""
+    envelope = a_root_envelope(
+        version=version,
+        previous=previous.hex(),
+        checkpoint_keys=[
+            {"key": a_key(name).public.hex(), "origins": [f"{AUDIENCE}/"], "status": status}
+            for name, status in keys
+        ],
+    )
+    return a_control_record(1, envelope)
+
+
+def test_a_trust_root_that_revokes_our_key_is_not_consumed_with_it() -> None:
+    """The gate stops before the record; with the new key it goes on, and every note counts."""
+    gate = SimulatedGate(17, partitions=1)
+    gate.submit_some(3)
+    gate.live()
+    first = verify_first(a_root_envelope())
+    second = _rotation(
+        ("checkpoint", "active"), ("checkpoint-2", "active"), version=2, previous=first.sha256
+    )
+    gate.control(second)
+    gate.live()
+    payload = dsse.read_envelope(read_control_record(second).envelope).payload
+    third = _rotation(
+        ("checkpoint", "revoked"),
+        ("checkpoint-2", "active"),
+        version=3,
+        previous=hashlib.sha256(payload).digest(),
+    )
+    gate.control(third)
+    gate.submit_some(3)
+    with pytest.raises(PartitionStopped) as stop:
+        gate.live()
+    assert stop.value.cause == "signer_not_trusted"
+    gate.signer = KeySigner(a_key("checkpoint-2"))
+    gate.live()
+    gate.audit()
