@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gate.adapters.clock import SystemClock
+from gate.wiring import prepare_process
 from loadtest.embedded_gate import LoadGate
 from loadtest.steps import steps_us
 from loadtest.workload import Kind, requests
@@ -45,8 +46,7 @@ def measure(kind: Kind, records: int, seed: int) -> dict[str, object]:
             seed=seed,
         )
         gate.publish(made)
-        gc.collect()
-        gc.freeze()
+        prepare_process()
         wall, cpu = time.perf_counter(), time.process_time()
         gate.run()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

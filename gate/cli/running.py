@@ -31,5 +31,6 @@ def run(
         settings = configured(config, {} if slot is None else {"slot": slot})
         bar = RestoreBar(wiring.telemetry(settings))
         with bar, wiring.open_gate(settings, bar) as gate:
+            wiring.prepare_process()
             gate.run(should_stop=stop, until_caught_up=until_caught_up)
     raise typer.Exit(stop.code)

@@ -92,7 +92,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     it locked.
     """
     if not path.is_file():
-        text = f"embedded log `{path}` does not exist: make it with `gate topics apply`"
+        text = f"embedded log `{path}` does not exist: make it with `gate init-lineage`"
         raise ConfigInvalid(text)
     uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
     connection = None

@@ -36,7 +36,7 @@ class EmbeddedInput:
         self._partition_ids = partition_ids(self._connection, topic)
         if not self._partition_ids:
             self._connection.close()
-            text = f"embedded log `{path}` has no topic `{topic}`: run `gate topics apply`"
+            text = f"embedded log `{path}` has no topic `{topic}`: run `gate init-lineage`"
             raise ConfigInvalid(text)
         self._positions: dict[int, int] = {}
         self._generation = -1

@@ -65,7 +65,7 @@ class EmbeddedOutput:
             assert self._is_begun, "produce outside a transaction"
             text = (
                 f"embedded log `{self._path}` has no partition {record.partition} of topic "
-                f"`{record.topic}`: run `gate topics apply`"
+                f"`{record.topic}`: run `gate init-lineage`"
             )
             raise TransactionAborted(text)
         self._records.append((partition_id, record))

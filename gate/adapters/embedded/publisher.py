@@ -75,7 +75,7 @@ class EmbeddedPublisher:
         if found is None:
             text = (
                 f"embedded log `{self._path}` has no partition {partition} of topic "
-                f"`{topic}`: run `gate topics apply`"
+                f"`{topic}`: run `gate init-lineage`"
             )
             raise TransactionAborted(text)
         return found

@@ -121,6 +121,6 @@ class EmbeddedReader:
     def _missing(self, partition: TopicPartition) -> Unreachable:
         text = (
             f"embedded log `{self._path}` has no partition {partition.partition} of topic "
-            f"`{partition.topic}`: run `gate topics apply`"
+            f"`{partition.topic}`: run `gate init-lineage`"
         )
         return Unreachable(text)
