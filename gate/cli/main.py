@@ -108,8 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         tell("interrupted")
         return Code.INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads on; without this the interpreter would complain when it closes stdout.
+    except (BrokenPipeError, SystemExit):
+        # Nobody reads on (typer turns that into an exit); without the next line the interpreter
+        # would complain when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Code.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence

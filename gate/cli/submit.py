@@ -126,8 +126,8 @@ class _Desk:
             if action is None or action in policy.bundle.governs:
                 return policy
         raise ConfigInvalid(
-            f"no policy governs action `{escaped(action or '')}`: activate one, or name one with "
-            "--policy"
+            f"no policy in force governs action `{escaped(action or '')}`: activate one and run "
+            "the gate, which puts it in force, or name a policy with --policy"
         )
 
     def _draft(self, read: RequestFile, policy: Policy) -> Draft:

@@ -18,12 +18,16 @@ _POLL_MS: Final = 50
 
 def wait_until(is_done: Callable[[], bool], *, seconds: float, clock: Clock) -> bool:
     """Ask again and again until `is_done`, at most so long; return its last answer."""
-    deadline_ms = clock.monotonic_ms() + int(seconds * 1000)
+    started_ms = told_ms = clock.monotonic_ms()
+    deadline_ms = started_ms + int(seconds * 1000)
     while not is_done():
-        left_ms = deadline_ms - clock.monotonic_ms()
-        if left_ms <= 0:
+        now_ms = clock.monotonic_ms()
+        if now_ms >= deadline_ms:
             return False
-        clock.sleep_ms(min(_POLL_MS, left_ms))
+        if now_ms - told_ms >= LINE_INTERVAL_MS:
+            told_ms = now_ms
+            tell(f"waiting for the gate's answer: {(now_ms - started_ms) // 1000} s")
+        clock.sleep_ms(min(_POLL_MS, deadline_ms - now_ms))
     return True
 
 

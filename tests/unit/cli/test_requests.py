@@ -1,0 +1,172 @@
+"""`gate submit` and `gate decide`."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from gate import wiring
+from gate.config import load_config
+from gate.core.placement import partition_of
+from gate.core.wire.request import read_request
+from gate.core.wire.statement import read_statement
+from gate.ports import TopicPartition
+from tests.unit.cli.harness import ISSUERS, POLICY
+
+REQUESTER = ("--key", "keys/requester.key")
+
+
+def _requests(partition: int):
+    settings = load_config(Path("gate.toml")).config
+    with wiring.open_reader(settings) as reader:
+        where = TopicPartition(wiring.topics(settings).requests, partition)
+        return reader.read(where, offset=0, records_max=10).records
+
+
+@pytest.fixture
+def running(gate):
+    """Run the gate beside the test, as another process would."""
+    settings = load_config(Path("gate.toml")).config
+    stop = threading.Event()
+
+    def run() -> None:
+        with wiring.open_gate(settings, wiring.telemetry(settings)) as built:
+            built.run(should_stop=stop.is_set)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield gate
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_a_request_is_signed_attested_and_put_where_the_gate_expects_it(gate):
+    ended = gate("submit", gate.request(), *REQUESTER, *ISSUERS, "--output", "json")
+    (placed,) = ended.json()
+    assert ended.code == 0
+    assert placed["partition"] == partition_of(b"L-1", 4)
+    record = _requests(placed["partition"])[-1]
+    request = read_request(record.value)
+    assert (record.offset, record.key) == (placed["offset"], b"L-1")
+    assert (request.audience, request.request_id) == ("dev.example/gate", placed["request_id"])
+    statements = [read_statement(item.statement) for item in request.attestations]
+    assert [(s.issuer, s.subject_type, s.subject, s.signals) for s in statements] == [
+        ("credit-bureau", "applicant", "ann", (("credit_score", 720),)),
+        ("core-banking", "applicant", "ann", (("existing_debt", 2000),)),
+        ("kyc-service", "applicant", "ann", (("kyc_passed", True),)),
+    ]
+
+
+def test_waiting_gives_the_verified_decision(running):
+    command = ("submit", running.request(), *REQUESTER, *ISSUERS, "--wait", "10")
+    ended = running(*command, "--output", "json")
+    placed, answer = ended.json()
+    assert ended.code == 0
+    assert answer["request_id"] == placed["request_id"]
+    assert (answer["outcome"], answer["verified"]) == ("approved", "signed")
+    assert answer["constraints"] == {"max_amount": "15000"}
+    assert answer["decision"].startswith("dev.example/gate/gate.requests.v1/")
+    again = running(*command)
+    assert again.code == 1
+    assert "DENIED\n  replayed: look at the first decision" in again.out
+
+
+def test_several_files_are_published_together_or_not_at_all(gate):
+    good = gate.request("good.json")
+    bad = gate.request("bad.json", parameters={"loan_id": "L-2", "loan_amount": -1})
+    ended = gate("submit", good, bad, *REQUESTER, *ISSUERS)
+    assert (ended.code, ended.out) == (1, "")
+    assert "bad.json: parameter_invalid:loan_amount: give the named parameter" in ended.err
+    assert "nothing was published" in ended.err
+    assert sum(len(_requests(number)) for number in range(4)) == 4  # the activations alone
+
+
+def test_a_dry_run_publishes_nothing(gate):
+    ended = gate("submit", gate.request(), *REQUESTER, *ISSUERS, "--dry-run")
+    assert (ended.code, "not published" in ended.out) == (0, True)
+    assert sum(len(_requests(number)) for number in range(4)) == 4
+
+
+def test_yaml_is_typed_by_the_policy_in_force(gate):
+    Path("loan.yaml").write_text(
+        "actor: ann\naction: loan.approve\nresource: loan/L-1\nparameters: {loan_id: L-1, "
+        "applicant: ann, loan_amount: 15000, term_months: 48, country: DE}\n"
+    )
+    (placed,) = gate("submit", "loan.yaml", *REQUESTER, "--output", "json").json()
+    request = read_request(_requests(placed["partition"])[-1].value)
+    assert dict(request.parameters)["loan_amount"] == 15000
+
+
+def test_a_policy_file_takes_the_place_of_the_one_in_force(shell):
+    shell("init-lineage", "--from", "end")
+    name = shell.request()
+    without = shell("submit", name, *REQUESTER, *ISSUERS)
+    assert (without.code, "no policy in force governs action `loan.approve`" in without.err) == (
+        3,
+        True,
+    )
+    named = shell("submit", name, *REQUESTER, *ISSUERS, "--policy", POLICY)
+    assert (named.code, named.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (ISSUERS, 2, "wants signed requests: name a --key"),
+        ((*REQUESTER, *ISSUERS[:2]), 3, "signal `existing_debt` is stated by core-banking"),
+        ((*REQUESTER, "--issuer-key", "keys/author.key"), 3, "is not listed as an issuer's"),
+        (REQUESTER, 3, "signals can not be assumed here"),
+        (("--key", "keys/none.key", *ISSUERS), 3, "does not exist"),
+    ],
+)
+def test_what_is_missing_is_named(gate, arguments, code, expected):
+    ended = gate("submit", gate.request(), *arguments)
+    assert (ended.code, ended.out) == (code, "")
+    assert expected in ended.err
+
+
+def test_a_broken_file_names_its_line(gate):
+    Path("loan.json").write_text('{"actor": "ann",\n "action" "x"}')
+    ended = gate("submit", "loan.json", *REQUESTER)
+    assert ended.code == 3
+    assert "loan.json:2:11: not JSON" in ended.err
+
+
+def test_decide_answers_like_the_gate_with_messages_and_hints(shell):
+    name = shell.request(
+        parameters={"country": "KP"}, signals={"kyc_passed": False, "existing_debt": 0}
+    )
+    ended = shell("decide", name, "--policy", POLICY, "--output", "json")
+    (answer,) = ended.json()
+    assert (ended.code, answer["outcome"], answer["expires_ms"]) == (1, "denied", None)
+    assert [(r["code"], r["rule"], r["message"]) for r in answer["reasons"]] == [
+        ("forbidden", "sanctioned-country", "Loans to KP are not permitted."),
+        ("forbidden", "kyc-missing", "The applicant has not passed identity checks."),
+    ]
+
+
+def test_decide_approves_the_example_of_the_requirements(shell):
+    ended = shell("decide", shell.request(), "--policy", POLICY, "--output", "json")
+    (answer,) = ended.json()
+    assert (ended.code, answer["outcome"]) == (0, "approved")
+    assert answer["reasons"][0]["rule"] == "prime"
+    assert answer["constraints"] == {"max_amount": "15000"}
+
+
+def test_decide_takes_a_signed_bundle_too(shell):
+    shell("policy", "pack", POLICY, "-o", "a.json")
+    assert shell("decide", shell.request(), "--policy", "a.json").code == 0
+
+
+def test_decide_names_an_absent_signal(shell):
+    written = json.loads(Path(shell.request()).read_text())
+    del written["signals"]["credit_score"]
+    Path("loan.json").write_text(json.dumps(written))
+    ended = shell("decide", "loan.json", "--policy", POLICY)
+    assert ended == (
+        1,
+        "DENIED\n  signal_missing by `credit_score`: attach a statement of the named signal\n",
+        "",
+    )
