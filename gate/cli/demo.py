@@ -12,7 +12,6 @@ from gate.cli.screen import Format, paint, tell, write
 from gate.core.wire.text import escaped
 from gate.demo.main import run_demo
 from gate.demo.processes import DemonstrationFailed
-from gate.demo.processes import DemonstrationFailed
 from gate.demo.report import text_of, values_of
 
 app = typer.Typer()
@@ -31,11 +30,7 @@ def demo(
     Exit 0 when everything came out as it must, 1 when something did not.
     """
     try:
-        try:
         summary = run_demo(folder, stream=sys.stderr)
-    except DemonstrationFailed as failure:
-        tell(str(failure))
-        raise typer.Exit(Code.NO) from failure
     except DemonstrationFailed as failure:
         text = "\n".join(escaped(line) for line in str(failure).splitlines())
         tell(f"{paint('FAILED:', 'red', sys.stderr)} {text}")
