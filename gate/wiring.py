@@ -4,6 +4,7 @@ Promises: everything that was opened is closed when its `with` block ends, and n
 leaves an adapter. Decides nothing; which adapter stands behind a port is known only here.
 """
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
