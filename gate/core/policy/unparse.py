@@ -85,8 +85,4 @@ def _call(node: Call) -> str:
 
 def _operand(node: Node) -> str:
     text = unparse(node)
-    if isinstance(node, Name | ListOf | Macro):
-        return text
-    if isinstance(node, Const) and not text.startswith("-"):
-        return text
-    return f"({text})"
+    return f"({text})" if isinstance(node, Call) else text
