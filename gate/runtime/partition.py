@@ -28,8 +28,6 @@ class Adopted:
     fingerprint: int
     next_offset: int
     replay_from: int
-    signed_roots: dict[int, bytes] = field(default_factory=dict)
-    """Roots signed since the last commit by tree size: the fork assertion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +59,8 @@ class OwnedPartition:
     """What was found damaged while deciding; the next assignment rebuilds the store."""
     has_rebuilt: bool = False
     unreadable_in_a_row: int = 0
+    signed_roots: dict[int, bytes] = field(default_factory=dict)
+    """Roots signed since the last commit by tree size, aborted ones too: the fork assertion."""
     stop_cause: str = ""
     stop_text: str = ""
     retry_at_ms: int = 0

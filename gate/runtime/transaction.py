@@ -15,6 +15,7 @@ from gate.core.proof.merkle import frontier_bytes
 from gate.core.reasons import Code
 from gate.core.sealing import Sealed, decision_records, lineage_value, seal
 from gate.core.state import RecoveryTarget, add_to_fingerprint, encode_target
+from gate.core.topics import Topics
 from gate.errors import Fenced, PartitionStopped, Pinned, StoreDamaged
 from gate.ports import (
     AppliedPosition,
@@ -120,46 +121,59 @@ def _decide(
     place, standing, log = adopted.place, adopted.standing, adopted.place.origin
     judged = judge(keyed, taken, place=place, standing=standing)
     sealed = seal(judged, place=place, standing=standing, runtime=settings.runtime_line)
-    _assert_one_root(adopted, sealed)
     public = ports.signer.public_key()
     if judged.control.trust_root is not standing.control.trust_root:
         check_own_key(judged.control.trust_root, log, public, partition.number)
-    signature = ports.signer.sign(sealed.body)
-    key_id = note_key_id(log, public)
+    _assert_one_root(partition, sealed)
+    note_signature = note_key_id(log, public) + ports.signer.sign(sealed.body)
     changes = [StateChange(*change) for change in judged.changes]
     fingerprint = add_to_fingerprint(
         adopted.fingerprint, settings.keys, ((c.key, c.value) for c in changes)
     )
     control_sha256 = sealed.standing.control.sha256()
-    next_offset = judged.leaves[-1].input.offset + 1
-    target = encode_target(
-        _target(partition, sealed, fingerprint, control_sha256), settings.keys, log
+    target = _target(partition, sealed, fingerprint, control_sha256)
+    commit = OffsetCommit(
+        partition.number,
+        judged.leaves[-1].input.offset + 1,
+        encode_target(target, settings.keys, log),
     )
-    lineage = lineage_value(
-        sealed,
-        place=place,
-        note=signed_note(sealed.body, log, key_id, signature),
-        target=target,
-        first_offset=adopted.next_offset,
-        next_offset=next_offset,
-    )
-    number, topics = partition.number, settings.topics
-    named = topics._asdict()
-    outputs = [
-        OutputRecord(named[item.topic], number, item.key, item.value, item.headers)
-        for item in decision_records(sealed, place=place, note_signature=key_id + signature)
-    ]
-    outputs += [OutputRecord(topics.changelog, number, c.key, c.value) for c in changes]
-    outputs.append(OutputRecord(topics.lineage, number, log.encode(), lineage))
     return Provisional(
         partition=partition,
         sealed=sealed,
-        outputs=outputs,
+        outputs=_outputs(adopted, sealed, changes, commit, note_signature, settings.topics),
         changes=changes,
-        commit=OffsetCommit(number, next_offset, target),
+        commit=commit,
         fingerprint=fingerprint,
         control_sha256=control_sha256,
     )
+
+
+def _outputs(
+    adopted: Adopted,
+    sealed: Sealed,
+    changes: Sequence[StateChange],
+    commit: OffsetCommit,
+    note_signature: bytes,
+    topics: Topics,
+) -> list[OutputRecord]:
+    """Build everything that is produced for one partition: the lineage record is the last."""
+    place, number = adopted.place, commit.partition
+    named = topics._asdict()
+    outputs = [
+        OutputRecord(named[item.topic], number, item.key, item.value, item.headers)
+        for item in decision_records(sealed, place=place, note_signature=note_signature)
+    ]
+    outputs += [OutputRecord(topics.changelog, number, c.key, c.value) for c in changes]
+    lineage = lineage_value(
+        sealed,
+        place=place,
+        note=signed_note(sealed.body, place.origin, note_signature[:4], note_signature[4:]),
+        target=commit.metadata,
+        first_offset=adopted.next_offset,
+        next_offset=commit.next_offset,
+    )
+    outputs.append(OutputRecord(topics.lineage, number, place.origin.encode(), lineage))
+    return outputs
 
 
 def _ready(partition: OwnedPartition) -> tuple[Adopted, PartitionStore]:
@@ -168,10 +182,10 @@ def _ready(partition: OwnedPartition) -> tuple[Adopted, PartitionStore]:
     return partition.adopted, partition.store
 
 
-def _assert_one_root(adopted: Adopted, sealed: Sealed) -> None:
+def _assert_one_root(partition: OwnedPartition, sealed: Sealed) -> None:
     """INVARIANT (no fork): a process never signs two roots of one size."""
     size, root = sealed.appended.frontier.size, sealed.appended.root
-    known = adopted.signed_roots.setdefault(size, root)
+    known = partition.signed_roots.setdefault(size, root)
     assert known == root, f"refusing to sign a second root of size {size}"
 
 
@@ -238,8 +252,8 @@ def _apply_and_adopt(item: Provisional) -> None:
         standing=standing,
         fingerprint=item.fingerprint,
         next_offset=item.commit.next_offset,
-        signed_roots={},
     )
+    item.partition.signed_roots.clear()
 
 
 def _report(provisional: Sequence[Provisional], ports: Ports, elapsed_ms: int) -> None:

@@ -390,7 +390,7 @@ def test_a_writer_that_never_lets_go_aborts_the_commit(
 
 
 def test_an_input_without_its_topic_is_refused(log: EmbeddedHarness) -> None:
-    with pytest.raises(ConfigInvalid, match="has no topic `other`: run `gate topics apply`"):
+    with pytest.raises(ConfigInvalid, match="has no topic `other`: run `gate init-lineage`"):
         EmbeddedInput(log.path, seat=log.seat, group_id=GROUP, topic="other", clock=log.clock)
 
 
