@@ -39,11 +39,26 @@ class Pinned(GateError):
 
 
 class Lost(GateError):
-    """Records were removed from the log before they were read."""
+    """Records were removed from the log before they were read.
+
+    `partition` and `offset` say where, when the input's poll raised it.
+    """
+
+    def __init__(self, text: str, *, partition: int = -1, offset: int = -1) -> None:
+        """Say what is gone, and where."""
+        super().__init__(text)
+        self.partition = partition
+        self.offset = offset
 
 
 class Unreadable(GateError):
-    """A batch of the log can not be read by the client."""
+    """A record can not be read by the client; as `Lost` it may say where."""
+
+    def __init__(self, text: str, *, partition: int = -1, offset: int = -1) -> None:
+        """Say what can not be read, and where."""
+        super().__init__(text)
+        self.partition = partition
+        self.offset = offset
 
 
 class StoreDamaged(GateError):

@@ -300,13 +300,18 @@ def _stated_times(prepared: Prepared, append_time_ms: int) -> Reason | None:
     assert request is not None
     assert policy is not None
     age_ms = append_time_ms - request.issued_at_ms
+    by_date = policy.check_key_time(prepared.inputs, append_time_ms)
     if age_ms > policy.bundle.max_age_ms:
         return Reason(Code.STALE, Phase.ADMIT, field="issued_at_ms")
+    if by_date is not None and by_date.code is Code.STALE:
+        return by_date
     if -age_ms > policy.bundle.max_ahead_ms:
         return Reason(Code.FROM_FUTURE, Phase.ADMIT, field="issued_at_ms")
+    if by_date is not None:
+        return by_date
     if request.expires_at_ms is not None and append_time_ms >= request.expires_at_ms:
         return Reason(Code.EXPIRED, Phase.ADMIT, field="expires_at_ms")
-    return policy.check_key_time(prepared.inputs, append_time_ms)
+    return None
 
 
 def _requester(request: ActionRequest, trust: Trust) -> Code | None:

@@ -44,6 +44,7 @@ def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> 
         recovery = find_recovery(partition, settings, ports)
         _check_suspect(recovery.committed, partition.number, ports)
         _open_store(partition, recovery.identity, ports)
+        partition.has_replayed = False
     try:
         return _catch_up(partition, recovery, settings, ports)
     except StoreDamaged as damage:

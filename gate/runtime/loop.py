@@ -5,9 +5,9 @@ a transaction is open. `design/transaction.md` §1–4.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from gate.core.lineage import is_control
 from gate.errors import (
     Fenced,
     GateError,
@@ -22,20 +22,21 @@ from gate.errors import (
     Unreadable,
 )
 from gate.ports import EventKind, LogRecord, Polled, TopicPartition
-from gate.runtime.assignment import advance, store_identity
+from gate.runtime.assignment import advance
+from gate.runtime.batching import Cut, cut_batch
 from gate.runtime.partition import OwnedPartition, Phase
 from gate.runtime.settings import (
+    ABORTS_BEFORE_ISOLATION,
     ABORTS_IN_A_ROW_MAX,
-    BATCH_BYTES_MAX,
     BATCH_PARTITIONS_MAX,
     CHECK_INTERVAL_MS,
-    FLUSH_INTERVAL_MS,
     PIN_DEADLINE_MS,
     UNREADABLE_IN_A_ROW_MAX,
     GateSettings,
     Ports,
 )
 from gate.runtime.transaction import run_transaction
+from gate.runtime.watch import Watch
 
 _WAIT_MS = 10
 
@@ -48,22 +49,26 @@ class Gate:
     ports: Ports
     partitions: dict[int, OwnedPartition] = field(default_factory=dict)
     _aborts_in_a_row: int = 0
+    _alone_last: int = -1
+    _is_renewal_pending: bool = False
     _unreachable_since_ms: int = -1
-    _checked_at_ms: int = 0
-    _flushed_at_ms: int = 0
+    _unreadable: tuple[int, int, int] = (-1, -1, 0)
+    """Partition, offset, and how often in a row a poll could not read there."""
 
     def run(self, *, should_stop: Callable[[], bool], until_caught_up: bool = False) -> None:
         """Decide until `should_stop()`, or, if asked, until every record is decided.
 
         Raises `Fenced` when another process holds the slot, `PartitionStopped` when no partition
-        can go on, `StoreFailed` when a store can not be written.
+        can go on, `StoreFailed` when a store can not be written, `Unreachable` when the log stays
+        away for longer than `PIN_DEADLINE_MS`.
         """
         ports = self.ports
         ports.telemetry.emit(EventKind.GATE_STARTED, runtime=self.settings.runtime_line)
-        self._checked_at_ms = self._flushed_at_ms = ports.clock.monotonic_ms()
+        watch = Watch(self.settings, ports.reader, ports.clock.monotonic_ms())
         try:
             ports.output.open()
             while not should_stop():
+                self._look(watch)
                 if not self._turn() and until_caught_up and self._is_caught_up():
                     self._raise_if_stopped()
                     break
@@ -71,31 +76,39 @@ class Gate:
             self._close()
 
     def _turn(self) -> bool:
-        """Poll once and work off what came; return whether anything was decided or restored."""
+        """Poll once and work off what came; return whether there is more to do at once."""
         try:
+            if self._is_renewal_pending:
+                self._renew()
             polled = self.ports.input.poll(
                 records_max=self.settings.batch_records_max, timeout_ms=self._poll_timeout_ms()
             )
         except Unreachable as gone:
             self._wait_for_the_log(gone)
             return True
-        except (Lost, Unreadable):
-            self._find_unreadable()
+        except (Lost, Unreadable) as fault:
+            self._read_again(fault)
             return True
         self._follow(polled)
-        restored = self._advance_all()
-        batch = self._batch(polled.records)
-        if batch:
-            self._decide(batch)
-        else:
-            self._check_while_idle()
-        return bool(batch) or restored
+        moved = self._advance_all()
+        cut = self._cut(polled.records)
+        if cut.batch:
+            self._decide(cut.batch)
+        for number in cut.doubtful:
+            self._doubt(self.partitions[number])
+        for stop in cut.stops:
+            self._stop(self.partitions[stop.partition], stop)
+        return bool(polled.records) or moved
 
     def _poll_timeout_ms(self) -> int:
-        waiting = any(
-            p.phase in {Phase.CHECKING, Phase.REPLAYING} for p in self.partitions.values()
-        )
-        return 0 if waiting else self.settings.poll_timeout_ms
+        """Do not linger while a partition is on its way, but neither spin while one must wait."""
+        now_ms = self.ports.clock.monotonic_ms()
+        waits = [
+            max(partition.retry_at_ms - now_ms, 0)
+            for partition in self.partitions.values()
+            if partition.phase in {Phase.CHECKING, Phase.REPLAYING}
+        ]
+        return min([self.settings.poll_timeout_ms, *waits])
 
     def _follow(self, polled: Polled) -> None:
         for number in polled.revoked:
@@ -140,8 +153,7 @@ class Gate:
             self._wait_for_the_log(gone)
             return False
         except (Lost, Unreadable) as fault:
-            cause = "lost" if isinstance(fault, Lost) else "unreadable"
-            self._stop(partition, PartitionStopped(cause, partition.number, str(fault)))
+            self._stop(partition, _stop_of(fault, partition.number))
             return False
         except PartitionStopped as stop:
             self._stop(partition, stop)
@@ -151,131 +163,70 @@ class Gate:
             ports.telemetry.emit(EventKind.PARTITION_READY, partition=partition.number)
         return True
 
-    def _find_unreadable(self) -> None:
-        """Stop what can not be read on: after three equal errors, or at once what is lost."""
-        for partition in list(self.partitions.values()):
-            if partition.adopted is None:
-                continue
-            where = TopicPartition(self.settings.topics.requests, partition.number)
-            offset = partition.adopted.next_offset
-            try:
-                self.ports.reader.read(where, offset=offset, records_max=1)
-                partition.unreadable_in_a_row = 0
-            except Unreadable as fault:
-                partition.unreadable_in_a_row += 1
-                if partition.unreadable_in_a_row >= UNREADABLE_IN_A_ROW_MAX:
-                    stop = PartitionStopped("unreadable", partition.number, str(fault))
-                    self._stop(partition, stop)
-            except Lost as fault:
-                self._stop(partition, PartitionStopped("lost", partition.number, str(fault)))
-            except Unreachable as gone:
-                self._wait_for_the_log(gone)
-
-    def _wait_for_the_log(self, gone: Unreachable) -> None:
-        """Wait for what may come back; past the deadline the process ends and says so."""
-        now_ms = self.ports.clock.monotonic_ms()
-        if self._unreachable_since_ms < 0:
-            self._unreachable_since_ms = now_ms
-            self.ports.telemetry.emit(EventKind.LOG_UNREACHABLE, why=str(gone))
-        elif now_ms - self._unreachable_since_ms > PIN_DEADLINE_MS:
-            raise gone
-        self.ports.clock.sleep_ms(_WAIT_MS)
-
-    def _stop(self, partition: OwnedPartition, stop: PartitionStopped) -> None:
-        """Stop one partition with its cause; the others go on. Tried again in 30 s."""
-        partition.close()
-        self.ports.input.pause(partition.number)
-        if (partition.stop_cause, partition.stop_text) != (stop.cause, stop.text):
-            self.ports.telemetry.emit(
-                EventKind.PARTITION_STOPPED,
-                partition=partition.number,
-                cause=stop.cause,
-                text=stop.text,
-            )
-        partition.phase, partition.recovery = Phase.STOPPED, None
-        partition.stop_cause, partition.stop_text = stop.cause, stop.text
-        partition.retry_at_ms = self.ports.clock.monotonic_ms() + CHECK_INTERVAL_MS
-
-    def _batch(self, records: Sequence[LogRecord]) -> dict[int, list[LogRecord]]:
-        """Sort out what may be decided now; the rest is read again from where it was cut."""
-        batch: dict[int, list[LogRecord]] = {}
-        cut: set[int] = set()
-        size = 0
-        for record in records:
-            number = record.partition
-            partition = self.partitions.get(number)
-            if partition is None or not partition.is_ready or number in cut:
-                continue
-            taken = batch.get(number)
-            is_full = size >= BATCH_BYTES_MAX
-            if is_full or (taken is None and len(batch) >= BATCH_PARTITIONS_MAX):
-                cut.add(number)
-                self.ports.input.resume(number, offset=record.offset)
-                continue
-            if not self._continues(partition, record, taken):
-                cut.add(number)
-                continue
-            batch.setdefault(number, []).append(record)
-            size += len(record.value or b"")
-            if is_control(record):
-                cut.add(number)
-                self.ports.input.resume(number, offset=record.offset + 1)
-        return batch
-
-    def _continues(
-        self, partition: OwnedPartition, record: LogRecord, taken: Sequence[LogRecord] | None
-    ) -> bool:
-        """Holes are normal, going back is not; a time that the broker did not set stops."""
-        assert partition.adopted is not None
-        expected = taken[-1].offset + 1 if taken else partition.adopted.next_offset
-        if record.offset < expected:
-            self._doubt(partition)
-            return False
-        if not record.is_append_time:
-            if not taken:
-                self._stop(partition, _append_time_off(record))
-            else:
-                self.ports.input.resume(partition.number, offset=record.offset)
-            return False
-        return True
+    def _cut(self, records: Sequence[LogRecord]) -> Cut:
+        """After repeated aborts, one partition a transaction: the one that fails shows itself."""
+        if self._aborts_in_a_row < ABORTS_BEFORE_ISOLATION:
+            partitions_max = BATCH_PARTITIONS_MAX
+        else:
+            partitions_max = 1
+            last = self._alone_last
+            records = sorted(records, key=lambda r: (r.partition <= last, r.partition))
+        return cut_batch(records, self.partitions, self.ports.input, partitions_max=partitions_max)
 
     def _decide(self, batch: dict[int, list[LogRecord]]) -> None:
         """Run one transaction and answer its errors (`design/transaction.md` §4)."""
         ports = self.ports
         try:
             run_transaction(batch, self.partitions, self.settings, ports)
-            self._aborts_in_a_row, self._unreachable_since_ms = 0, -1
+            self._unreachable_since_ms = -1
+            self._count_success(batch)
         except TransactionAborted as abort:
             ports.telemetry.emit(EventKind.TRANSACTION_ABORTED, why=str(abort))
-            self._count_abort(sorted(batch), str(abort))
             self._abort()
+            self._count_abort(batch, str(abort))
         except OutcomeUnknown as unknown:
             self._settle(str(unknown))
         except (Pinned, Pending):
             ports.clock.sleep_ms(_WAIT_MS)
             self._doubt_all()
         except Unreachable as gone:
-            self._wait_for_the_log(gone)
-            self._doubt_all()
-        except (StoreDamaged, PartitionStopped) as fault:
             self._abort()
-            if isinstance(fault, PartitionStopped) and fault.partition in self.partitions:
-                self._stop(self.partitions[fault.partition], fault)
+            self._wait_for_the_log(gone)
+        except StoreDamaged:
+            self._abort()
+        except PartitionStopped as stop:
+            self._abort()
+            self._stop(self.partitions[stop.partition], stop)
         except Fenced:
             raise
         except BaseException:
             self._abort_quietly()
             raise
+        finally:
+            for number in batch:
+                ports.judging.offsets[number] = -1
 
-    def _count_abort(self, numbers: Sequence[int], why: str) -> None:
+    def _count_success(self, batch: dict[int, list[LogRecord]]) -> None:
+        """Leave isolation once every partition that failed has succeeded."""
+        for number in batch:
+            self.partitions[number].aborts_alone = 0
+            self._alone_last = number
+        if not any(partition.aborts_alone for partition in self.partitions.values()):
+            self._aborts_in_a_row = 0
+
+    def _count_abort(self, batch: dict[int, list[LogRecord]], why: str) -> None:
+        """Two aborts in a row: isolation. A partition that fails alone three times stops."""
         self._aborts_in_a_row += 1
-        if self._aborts_in_a_row >= ABORTS_IN_A_ROW_MAX:
-            self._abort_quietly()
-            raise PartitionStopped(
-                "transaction_failing",
-                numbers[0],
-                f"{self._aborts_in_a_row} transactions in a row were aborted: {why}",
-            )
+        if len(batch) > 1:
+            return
+        (number,) = batch
+        self._alone_last = number
+        partition = self.partitions[number]
+        partition.aborts_alone += 1
+        if partition.aborts_alone >= ABORTS_IN_A_ROW_MAX:
+            text = f"its transactions were aborted {partition.aborts_alone} times in a row: {why}"
+            partition.aborts_alone = 0
+            self._stop(partition, PartitionStopped("transaction_failing", number, text))
 
     def _abort(self) -> None:
         try:
@@ -295,9 +246,75 @@ class Gate:
     def _settle(self, why: str) -> None:
         """A new producer of the same id settles the old transaction; then everything is asked."""
         self.ports.telemetry.emit(EventKind.OUTCOME_UNKNOWN, why=why)
-        self.ports.output.renew()
-        self.ports.telemetry.emit(EventKind.PRODUCER_RENEWED, cause="outcome_unknown")
+        self._is_renewal_pending = True
         self._doubt_all()
+
+    def _renew(self) -> None:
+        """INVARIANT (no begin before a pending renewal): this comes before any poll."""
+        self.ports.output.renew()
+        self._is_renewal_pending = False
+        self.ports.telemetry.emit(EventKind.PRODUCER_RENEWED, cause="outcome_unknown")
+
+    def _look(self, watch: Watch) -> None:
+        """Look around every 30 s, between batches."""
+        now_ms = self.ports.clock.monotonic_ms()
+        if not watch.is_due(now_ms):
+            return
+        try:
+            watch.look(self.partitions.values(), now_ms)
+        except PartitionStopped as stop:
+            for partition in self.partitions.values():
+                self._stop(partition, PartitionStopped(stop.cause, partition.number, stop.text))
+        except (Pinned, Pending):
+            self._doubt_all()
+        except Unreachable as gone:
+            self._wait_for_the_log(gone)
+
+    def _read_again(self, fault: Lost | Unreadable) -> None:
+        """Answer a poll that failed: it may have dropped records of any partition.
+
+        The third equal error in a row stops the partition that can not be read on; the others
+        read on from where they stand.
+        """
+        partition, offset, count = self._unreadable
+        is_same = (partition, offset) == (fault.partition, fault.offset)
+        self._unreadable = (fault.partition, fault.offset, count + 1 if is_same else 1)
+        concerned = self.partitions.get(fault.partition)
+        is_final = isinstance(fault, Lost) or self._unreadable[2] >= UNREADABLE_IN_A_ROW_MAX
+        if concerned is not None and is_final:
+            self._stop(concerned, _stop_of(fault, fault.partition))
+        self._rewind()
+
+    def _rewind(self) -> None:
+        for partition in self.partitions.values():
+            if partition.is_ready and partition.adopted is not None:
+                self.ports.input.resume(partition.number, offset=partition.adopted.next_offset)
+
+    def _wait_for_the_log(self, gone: Unreachable) -> None:
+        """Wait for what may come back; past the deadline the process ends and says so."""
+        now_ms = self.ports.clock.monotonic_ms()
+        if self._unreachable_since_ms < 0:
+            self._unreachable_since_ms = now_ms
+            self.ports.telemetry.emit(EventKind.LOG_UNREACHABLE, why=str(gone))
+        elif now_ms - self._unreachable_since_ms > PIN_DEADLINE_MS:
+            raise gone
+        self.ports.clock.sleep_ms(_WAIT_MS)
+        self._rewind()
+
+    def _stop(self, partition: OwnedPartition, stop: PartitionStopped) -> None:
+        """Stop one partition with its cause; the others go on. Tried again in 30 s."""
+        partition.close()
+        self.ports.input.pause(partition.number)
+        if (partition.stop_cause, partition.stop_text) != (stop.cause, stop.text):
+            self.ports.telemetry.emit(
+                EventKind.PARTITION_STOPPED,
+                partition=partition.number,
+                cause=stop.cause,
+                text=stop.text,
+            )
+        partition.phase, partition.recovery = Phase.STOPPED, None
+        partition.stop_cause, partition.stop_text = stop.cause, stop.text
+        partition.retry_at_ms = self.ports.clock.monotonic_ms() + CHECK_INTERVAL_MS
 
     def _doubt_all(self) -> None:
         for partition in self.partitions.values():
@@ -311,68 +328,37 @@ class Gate:
         partition.assigned_at_ms = self.ports.clock.monotonic_ms()
         partition.retry_at_ms = 0
 
-    def _check_while_idle(self) -> None:
-        """Every 30 s: topic identity, and a fresh lower bound for replay; flush now and then."""
-        now_ms = self.ports.clock.monotonic_ms()
-        if now_ms - self._checked_at_ms < CHECK_INTERVAL_MS:
-            return
-        self._checked_at_ms = now_ms
-        is_flush_due = now_ms - self._flushed_at_ms >= FLUSH_INTERVAL_MS
-        if is_flush_due:
-            self._flushed_at_ms = now_ms
-        for partition in list(self.partitions.values()):
-            if partition.is_ready:
-                self._check(partition, is_flush_due=is_flush_due)
-
-    def _check(self, partition: OwnedPartition, *, is_flush_due: bool) -> None:
-        assert partition.adopted is not None
-        assert partition.store is not None
-        try:
-            found = store_identity(partition.number, self.settings, self.ports)
-            if found != partition.identity:
-                raise PartitionStopped(
-                    "topic_changed",
-                    partition.number,
-                    f"expected {partition.identity}, found {found}",
-                )
-        except PartitionStopped as stop:
-            self._stop(partition, stop)
-            return
-        changelog = TopicPartition(self.settings.topics.changelog, partition.number)
-        partition.adopted.replay_from = self.ports.reader.ends([changelog])[changelog].last_stable
-        if is_flush_due:
-            partition.store.flush()
-
     def _is_caught_up(self) -> bool:
         """Say whether no partition is on its way and no committed input is left undecided."""
         topic = self.settings.topics.requests
         for partition in self.partitions.values():
             if partition.phase is Phase.STOPPED:
                 continue
-            if not partition.is_ready:
+            if not partition.is_ready or self._is_renewal_pending:
                 return False
             assert partition.adopted is not None
-            part = self.ports.reader.read(
-                TopicPartition(topic, partition.number),
-                offset=partition.adopted.next_offset,
-                records_max=1,
-            )
+            where = TopicPartition(topic, partition.number)
+            try:
+                part = self.ports.reader.read(
+                    where, offset=partition.adopted.next_offset, records_max=1
+                )
+            except (Lost, Unreachable, Unreadable):
+                return False  # the next poll meets it, and answers it
             if part.records:
                 return False
         return bool(self.partitions)
 
     def _close(self) -> None:
-        for partition in self.partitions.values():
-            partition.close()
-        self.ports.input.close()
-        self.ports.output.close()
-        self.ports.telemetry.emit(EventKind.GATE_STOPPED, partitions=len(self.partitions))
+        """Close everything, whatever fails on the way."""
+        with ExitStack() as closing:
+            count = len(self.partitions)
+            closing.callback(self.ports.telemetry.emit, EventKind.GATE_STOPPED, partitions=count)
+            closing.callback(self.ports.output.close)
+            closing.callback(self.ports.input.close)
+            for partition in self.partitions.values():
+                closing.callback(partition.close)
 
 
-def _append_time_off(record: LogRecord) -> PartitionStopped:
-    return PartitionStopped(
-        "append_time_off",
-        record.partition,
-        f"offset {record.offset}: expected append time set by the broker, found the producer's; "
-        "set `message.timestamp.type=LogAppendTime` on the requests topic",
-    )
+def _stop_of(fault: Lost | Unreadable, number: int) -> PartitionStopped:
+    cause = "lost" if isinstance(fault, Lost) else "unreadable"
+    return PartitionStopped(cause, number, str(fault))

@@ -58,7 +58,10 @@ class OwnedPartition:
     damage: str = ""
     """What was found damaged while deciding; the next assignment rebuilds the store."""
     has_rebuilt: bool = False
-    unreadable_in_a_row: int = 0
+    aborts_alone: int = 0
+    """Aborts in a row of transactions of this partition alone."""
+    has_replayed: bool = False
+    """Whether this assignment has applied a changelog record."""
     signed_roots: dict[int, bytes] = field(default_factory=dict)
     """Roots signed since the last commit by tree size, aborted ones too: the fork assertion."""
     stop_cause: str = ""

@@ -47,7 +47,8 @@ def replay_slice(
         )
     except Lost as lost:
         raise StoreDamaged(f"the changelog no longer holds what the store lacks: {lost}") from lost
-    changes, sequence = _changes(part.records, position.sequence, target, number)
+    changes, sequence = _changes(part.records, position.sequence, target, partition)
+    partition.has_replayed = partition.has_replayed or bool(changes)
     if not part.records and part.next_offset <= position.replay_from:
         raise PartitionStopped(
             "state_mismatch",
@@ -80,12 +81,13 @@ def _changes(
     records: Sequence[LogRecord],
     sequence: int,
     target: RecoveryTarget,
-    number: int,
+    partition: OwnedPartition,
 ) -> tuple[list[StateChange], int]:
-    changes = []
+    number = partition.number
+    changes: list[StateChange] = []
     for record in records:
         change, found = _change(record, number)
-        if found <= sequence:
+        if found <= sequence and not changes and not partition.has_replayed:
             continue  # already applied: `replay_from` is a lower bound
         if found != sequence + 1 or found > target.sequence:
             raise PartitionStopped(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gate.core.lineage import Keyed, judge, key_records
+from gate.core.policy.issues import AstDiffers, EngineUnavailable
 from gate.core.proof.checkpoint import note_key_id, signed_note
 from gate.core.proof.merkle import frontier_bytes
 from gate.core.reasons import Code
@@ -119,7 +120,12 @@ def _decide(
     """Steps 3 and 4: judge, seal, sign one checkpoint, build every record."""
     adopted, _ = _ready(partition)
     place, standing, log = adopted.place, adopted.standing, adopted.place.origin
-    judged = judge(keyed, taken, place=place, standing=standing)
+    try:
+        judged = judge(keyed, taken, place=place, standing=standing)
+    except EngineUnavailable as fault:
+        raise PartitionStopped("engine_unavailable", partition.number, str(fault)) from fault
+    except AstDiffers as fault:
+        raise PartitionStopped("ast_differs", partition.number, str(fault)) from fault
     sealed = seal(judged, place=place, standing=standing, runtime=settings.runtime_line)
     public = ports.signer.public_key()
     if judged.control.trust_root is not standing.control.trust_root:
@@ -218,15 +224,7 @@ def _check_ends(numbers: Sequence[int], settings: GateSettings, ports: Ports) ->
                 f"topic `{where.topic}` partition {where.partition}: last stable offset "
                 f"{ends.last_stable} is below the high watermark {ends.high_watermark}"
             )
-    everybody = range(_partition_count(numbers, settings, ports))
-    ports.reader.committed(settings.gate, settings.topics.requests, list(everybody))
-
-
-def _partition_count(numbers: Sequence[int], settings: GateSettings, ports: Ports) -> int:
-    requests = ports.reader.topic(settings.topics.requests)
-    if requests is None:
-        raise PartitionStopped("topic_changed", numbers[0], "the requests topic is gone")
-    return requests.partition_count
+    ports.reader.committed(settings.gate, settings.topics.requests, numbers)
 
 
 def _apply_and_adopt(item: Provisional) -> None:

@@ -63,6 +63,9 @@ class Harness:
     def truncate(self, partition: TopicPartition, first: int) -> None:
         raise NotImplementedError
 
+    def damage(self, partition: TopicPartition, offset: int) -> None:
+        raise NotImplementedError
+
     def make_topics(self) -> None:
         self.admin().create_topics(
             [
@@ -146,14 +149,25 @@ class EmbeddedHarness(Harness):
     def publisher(self) -> EmbeddedPublisher:
         return EmbeddedPublisher(self.path, self.clock)
 
+    def damage(self, partition: TopicPartition, offset: int) -> None:
+        connection = sqlite3.connect(self.path)
+        with connection:
+            number = row_id(self._partition_id(connection, partition), offset)
+            connection.execute("UPDATE record SET value = x'00' WHERE id = ?", (number,))
+        connection.close()
+
+    def _partition_id(self, connection: sqlite3.Connection, partition: TopicPartition) -> int:
+        (partition_id,) = connection.execute(
+            "SELECT partition.id FROM partition JOIN topic ON topic.id = topic"
+            " WHERE name = ? AND number = ?",
+            partition,
+        ).fetchone()
+        return partition_id
+
     def truncate(self, partition: TopicPartition, first: int) -> None:
         connection = sqlite3.connect(self.path)
         with connection:
-            (partition_id,) = connection.execute(
-                "SELECT partition.id FROM partition JOIN topic ON topic.id = topic"
-                " WHERE name = ? AND number = ?",
-                partition,
-            ).fetchone()
+            partition_id = self._partition_id(connection, partition)
             connection.execute(
                 "UPDATE partition SET first_offset = ? WHERE id = ?", (first, partition_id)
             )
@@ -183,6 +197,9 @@ class SimulatedHarness(Harness):
 
     def publisher(self) -> Publisher:
         return self.log.publisher()
+
+    def damage(self, partition: TopicPartition, offset: int) -> None:
+        self.log.damage(partition, offset)
 
     def truncate(self, partition: TopicPartition, first: int) -> None:
         self.log.truncate(partition, first)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.errors import Fenced, Lost, TransactionAborted
+from gate.errors import Fenced, Lost, TransactionAborted, Unreadable
 from gate.ports import (
     Ends,
     LogRecord,
@@ -332,6 +332,37 @@ def test_poll_below_the_first_offset_raises_lost(log: Harness) -> None:
 
     with pytest.raises(Lost):
         member.poll(records_max=1, timeout_ms=0)
+
+
+def test_a_poll_that_fails_has_consumed_nothing(log: Harness) -> None:
+    log.publisher().publish([request(0, 0), request(1, 1), request(2, 2)])
+    log.damage(TopicPartition(REQUESTS, 1), 0)
+    member = log.joined()
+    for number in range(PARTITION_COUNT):
+        member.resume(number, offset=0)
+    for _ in range(PARTITION_COUNT):
+        with pytest.raises(Unreadable) as damage:
+            member.poll(records_max=10, timeout_ms=0)
+        assert (damage.value.partition, damage.value.offset) == (1, 0)
+    member.pause(1)
+
+    found = member.poll(records_max=10, timeout_ms=0).records
+
+    assert sorted(values(found)) == [b"value 0", b"value 2"]
+
+
+def test_what_lies_before_a_damaged_record_is_delivered(log: Harness) -> None:
+    log.publisher().publish([request(number) for number in range(4)])
+    log.damage(TopicPartition(REQUESTS, 0), 2)
+    member = log.joined()
+    member.resume(0, offset=0)
+
+    found = member.poll(records_max=10, timeout_ms=0).records
+
+    assert values(found) == [b"value 0", b"value 1"]
+    with pytest.raises(Unreadable) as damage:
+        member.poll(records_max=10, timeout_ms=0)
+    assert (damage.value.partition, damage.value.offset) == (0, 2)
 
 
 # --- reading

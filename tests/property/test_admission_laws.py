@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -589,9 +588,6 @@ CONTROL = st.one_of(
 )
 
 
-@pytest.mark.xfail(
-    raises=TypeError, strict=True, reason="`read_activation` takes the hash of an unhashable `mode`"
-)
 @given(CONTROL)
 @example(_unsigned(("mode",), []))
 @example(_unsigned(("mode",), {}))

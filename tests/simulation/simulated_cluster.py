@@ -130,7 +130,7 @@ class SimulatedCluster:
         where = self.partition(partition)
         if not where.first <= offset <= where.end:
             text = f"{partition}: offset {offset}: the log holds {where.first} to {where.end}"
-            raise Lost(text)
+            raise Lost(text, partition=partition.partition, offset=offset)
         records: list[LogRecord] = []
         last_stable = where.last_stable
         while offset < last_stable and len(records) < records_max:
@@ -139,7 +139,7 @@ class SimulatedCluster:
                 if records:
                     break
                 text = f"{partition}: offset {offset} can not be read"
-                raise Unreadable(text)
+                raise Unreadable(text, partition=partition.partition, offset=offset)
             if entry.is_visible and entry.record is not None:
                 records.append(entry.record)
             offset += 1

@@ -136,7 +136,8 @@ class SimulatedInput:
 
     def _fetch(self, records_max: int) -> list[LogRecord]:
         records: list[LogRecord] = []
-        partitions = sorted(self._positions)
+        positions = dict(self._positions)
+        partitions = sorted(positions)
         self._turn += 1
         turn = self._turn % max(len(partitions), 1)
         for partition in partitions[turn:] + partitions[:turn]:
@@ -144,9 +145,10 @@ class SimulatedInput:
             if room <= 0:
                 break
             where = TopicPartition(self._topic, partition)
-            found = self._log.read(where, self._positions[partition], room)
-            self._positions[partition] = found.next_offset
+            found = self._log.read(where, positions[partition], room)
+            positions[partition] = found.next_offset
             records += found.records
+        self._positions = positions  # a poll that fails has consumed nothing
         return records
 
 

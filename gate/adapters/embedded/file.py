@@ -326,7 +326,7 @@ def _record_damaged(path: Path, partition: int, offset: int) -> Unreadable:
         f"embedded log `{path}`: record {offset} of partition {partition} is damaged or missing: "
         "restore the file from a copy"
     )
-    return Unreadable(text)
+    return Unreadable(text, partition=partition, offset=offset)
 
 
 _SELECT: Final = (

@@ -17,7 +17,7 @@ from gate.adapters.embedded.file import (
     writing,
 )
 from gate.adapters.embedded.seat import Seat
-from gate.errors import ConfigInvalid, Fenced, Lost, Unreachable
+from gate.errors import ConfigInvalid, Fenced, Lost, Unreachable, Unreadable
 from gate.ports import Clock, GroupIdentity, LogRecord, Polled
 
 _WAIT_MS: Final = 5
@@ -110,6 +110,7 @@ class EmbeddedInput:
     def _fetch(self, records_max: int) -> Sequence[LogRecord]:
         """Read on from each position, another partition first each time."""
         records: list[LogRecord] = []
+        positions = dict(self._positions)
         with reading(self._path):
             self._check_generation()
             waiting = self._waiting()
@@ -120,17 +121,24 @@ class EmbeddedInput:
                 if room <= 0:
                     break
                 stretch = Stretch(partition, self._partition_ids[partition], position, end)
-                records += self._read(stretch, room)
+                found, positions[partition] = self._read(stretch, room)
+                records += found
+        self._positions = positions  # a poll that fails has consumed nothing
         return records
 
-    def _read(self, stretch: Stretch, records_max: int) -> list[LogRecord]:
-        """Read at least one record, if there is one."""
+    def _read(self, stretch: Stretch, records_max: int) -> tuple[list[LogRecord], int]:
+        """Read at least one record, if there is one; return the position after it, too."""
         records: list[LogRecord] = []
         while not records and stretch.start < stretch.end:
-            records, start = fetch(self._connection, self._path, stretch, records_max)
+            try:
+                records, start = fetch(self._connection, self._path, stretch, records_max)
+            except Unreadable as damage:
+                if damage.offset <= stretch.start:
+                    raise
+                stretch = stretch._replace(end=damage.offset)  # what lies before it is good
+                continue
             stretch = stretch._replace(start=start)
-        self._positions[stretch.partition] = stretch.start
-        return records
+        return records, stretch.start
 
     def _waiting(self) -> list[tuple[int, int, int]]:
         """Return partition, position and end of the partitions that have something to read."""
@@ -148,7 +156,7 @@ class EmbeddedInput:
                     f"partition {partition} can not be read from offset {position}: "
                     f"the log holds {first} to {end}"
                 )
-                raise Lost(text)
+                raise Lost(text, partition=partition, offset=position)
             if position < end:
                 waiting.append((partition, position, end))
         return waiting

@@ -61,7 +61,7 @@ def read_activation(payload: bytes) -> Activation:
         raise ActivationInvalid("expected canonical JSON (RFC 8785)")
     _expect(members["format"] == FORMAT, "format", f"`{FORMAT}`")
     mode, bundle = members["mode"], members["bundle"]
-    _expect(mode in {"enforce", "withdraw"}, "mode", "`enforce` or `withdraw`")
+    _expect(mode in ("enforce", "withdraw"), "mode", "`enforce` or `withdraw`")
     _expect((bundle is None) == (mode == "withdraw"), "bundle", "a bundle exactly when enforcing")
     previous = members["previous"]
     try:

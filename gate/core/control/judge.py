@@ -12,9 +12,11 @@ from gate.core import dsse, jcs
 from gate.core.control.activation import Activation, ActivationInvalid, read_activation
 from gate.core.control.state import ControlState, PolicyHistory, compiled, key_declaration
 from gate.core.limits import CONTROL_BYTES_MAX
+from gate.core.policy.bundle import Bundle
 from gate.core.policy.issues import BundleInvalid
+from gate.core.proof.checkpoint import origin
 from gate.core.signature import PublicKey
-from gate.core.trust import Authority, TrustRootInvalid, verify_next
+from gate.core.trust import Authority, TrustRoot, TrustRootInvalid, verify_next
 from gate.core.values import (
     CONTROL_POLICY_ENFORCE,
     CONTROL_POLICY_WITHDRAW,
@@ -96,6 +98,7 @@ def _judge_trust_root(envelope: bytes, state: ControlState) -> Accepted:
             root = verify_next(current, envelope)
         except TrustRootInvalid as fault:
             raise _Refusal("trust_root", str(fault)) from fault
+        _check_checkpoint_keys(root, state)
         parts = ((f"root/{root.version}".encode(), envelope),)
     return Accepted(
         state=replace(state, trust_root=root, root_envelope_sha256=digest),
@@ -108,6 +111,22 @@ def _judge_trust_root(envelope: bytes, state: ControlState) -> Accepted:
         signers=tuple(sorted({key_id for key_id, _ in dsse.read_envelope(envelope).signatures})),
         parts=parts,
     )
+
+
+def _check_checkpoint_keys(root: TrustRoot, state: ControlState) -> None:
+    """A key must be active in both, or no key could sign the step from one to the other."""
+    genesis = state.genesis
+    log = origin(genesis.domain, genesis.gate, genesis.topic, genesis.partition, genesis.epoch)
+    before, after = (
+        {item.key.public for item in trust.checkpoint_keys_of(log) if not item.is_revoked}
+        for trust in (state.trust_root, root)
+    )
+    if not before & after:
+        raise _Refusal(
+            "checkpoint_keys",
+            f"expected a checkpoint key of `{log}` that is active in both trust roots, found none; "
+            "add the new key in one version, revoke the old in the next",
+        )
 
 
 def _judge_activation(envelope_bytes: bytes, append_time_ms: int, state: ControlState) -> Accepted:
@@ -123,20 +142,17 @@ def _judge_activation(envelope_bytes: bytes, append_time_ms: int, state: Control
     if append_time_ms >= state.trust_root.expires_ms:
         raise _Refusal("expiry", "the trust root in force has expired; activate its successor")
     _check_binding(activation, append_time_ms, state)
-    authors = _check_bundle_signatures(activation, state)
+    authors = _authors(activation, history, state)
     root_agreed = _check_activators(activation, envelope, authors, state)
     _check_order(activation, history)
     if activation.mode == "withdraw":
         return _withdrawn(activation, envelope, envelope_sha256, state)
-    return _enforced(activation, envelope, envelope_sha256, root_agreed, state)
+    return _enforced(activation, envelope, envelope_sha256, authors, root_agreed, state)
 
 
 def _repeated(activation: Activation, envelope: dsse.Envelope, state: ControlState) -> Accepted:
     """Accept the byte-identical activation in force again: a leaf, no change."""
-    version = ""
-    if activation.bundle is not None:
-        version = compiled(activation.bundle.payload).bundle.version
-    return _accepted(activation, envelope, version, state, ())
+    return _accepted(activation, envelope, state.policies[activation.policy].version, state, ())
 
 
 def _check_binding(activation: Activation, append_time_ms: int, state: ControlState) -> None:
@@ -150,10 +166,12 @@ def _check_binding(activation: Activation, append_time_ms: int, state: ControlSt
         raise _Refusal("expiry", "the activation was appended after its `not_after_ms`")
 
 
-def _check_bundle_signatures(activation: Activation, state: ControlState) -> frozenset[str]:
-    """Return the holders who signed the inline bundle; empty for a withdrawal."""
+def _authors(
+    activation: Activation, history: PolicyHistory | None, state: ControlState
+) -> frozenset[str]:
+    """Return the holders who signed the bundle: the inline one, or the one to be withdrawn."""
     if activation.bundle is None:
-        return frozenset()
+        return frozenset() if history is None else history.authors
     if hashlib.sha256(activation.bundle.payload).digest() != activation.digest:
         raise _Refusal("digest", "the activation's digest is not that of the bundle it carries")
     authors = state.trust_root.author_keys(activation.policy)
@@ -224,21 +242,27 @@ def _check_order(activation: Activation, history: PolicyHistory | None) -> None:
 def _withdrawn(
     activation: Activation, envelope: dsse.Envelope, envelope_sha256: bytes, state: ControlState
 ) -> Accepted:
-    version = state.in_force[activation.policy].bundle.version
+    history = replace(
+        state.policies[activation.policy],
+        activation_sequence=activation.activation_sequence,
+        envelope_sha256=envelope_sha256,
+        is_enforced=False,
+    )
     in_force = {k: v for k, v in state.in_force.items() if k != activation.policy}
     state = replace(
         state,
         in_force=in_force,
-        policies=_remembered(activation, envelope_sha256, state, is_enforced=False),
+        policies={**state.policies, activation.policy: history},
     )
-    part = _activation_part(activation, envelope_sha256, {})
-    return _accepted(activation, envelope, version, state, (part,))
+    part = _activation_part(activation.policy, history, {})
+    return _accepted(activation, envelope, history.version, state, (part,))
 
 
 def _enforced(
     activation: Activation,
     envelope: dsse.Envelope,
     envelope_sha256: bytes,
+    authors: frozenset[str],
     root_agreed: bool,
     state: ControlState,
 ) -> Accepted:
@@ -248,21 +272,7 @@ def _enforced(
     except BundleInvalid as fault:
         raise _Refusal("bundle", str(fault)) from fault
     bundle = policy.bundle
-    history = state.policies.get(activation.policy)
-    if bundle.domain != state.genesis.domain:
-        raise _Refusal("domain", f"expected `{state.genesis.domain}`, got `{bundle.domain}`")
-    if (bundle.policy, bundle.sequence) != (activation.policy, activation.sequence):
-        raise _Refusal(
-            "sequence", "the activation names another policy or sequence than its bundle"
-        )
-    if history is not None and bundle.previous != history.digest.hex():
-        raise _Refusal("previous", "the bundle's `previous` is not the bundle last in force")
-    for other in state.in_force.values():
-        overlap = sorted(set(other.bundle.governs) & set(bundle.governs))
-        if other.bundle.policy != bundle.policy and overlap:
-            raise _Refusal(
-                "overlap", f"action `{overlap[0]}` is governed by policy `{other.bundle.policy}`"
-            )
+    _check_bundle(bundle, activation, state)
     key_space = key_declaration(bundle)
     for action in bundle.governs:
         if state.key_spaces.get(action, key_space) != key_space and not root_agreed:
@@ -270,32 +280,47 @@ def _enforced(
                 "key", f"the key of action `{action}` changes: expected the root threshold to sign"
             )
     spaces = dict.fromkeys(bundle.governs, key_space)
-    digest = activation.digest
+    history = PolicyHistory(
+        activation_sequence=activation.activation_sequence,
+        policy_sequence=activation.sequence,
+        version=bundle.version,
+        digest=activation.digest,
+        envelope_sha256=envelope_sha256,
+        authors=authors,
+        is_enforced=True,
+    )
     # A sequence only rises and is inside the bundle, so no digest is ever written twice.
     parts = (
-        _activation_part(activation, envelope_sha256, spaces),
-        (b"bundle/" + digest.hex().encode(), dsse.encode_envelope(activation.bundle)),
+        _activation_part(bundle.policy, history, spaces),
+        (b"bundle/" + activation.digest.hex().encode(), dsse.encode_envelope(activation.bundle)),
     )
     state = replace(
         state,
         in_force={**state.in_force, bundle.policy: policy},
-        policies=_remembered(activation, envelope_sha256, state, is_enforced=True),
+        policies={**state.policies, bundle.policy: history},
         key_spaces={**state.key_spaces, **spaces},
     )
     return _accepted(activation, envelope, bundle.version, state, parts)
 
 
-def _remembered(
-    activation: Activation, envelope_sha256: bytes, state: ControlState, *, is_enforced: bool
-) -> dict[str, PolicyHistory]:
-    history = PolicyHistory(
-        activation_sequence=activation.activation_sequence,
-        policy_sequence=activation.sequence,
-        digest=activation.digest,
-        envelope_sha256=envelope_sha256,
-        is_enforced=is_enforced,
-    )
-    return {**state.policies, activation.policy: history}
+def _check_bundle(bundle: Bundle, activation: Activation, state: ControlState) -> None:
+    """Check what the bundle itself says against its activation and what is in force."""
+    history = state.policies.get(activation.policy)
+    previous = None if history is None else history.digest.hex()
+    if bundle.domain != state.genesis.domain:
+        raise _Refusal("domain", f"expected `{state.genesis.domain}`, got `{bundle.domain}`")
+    if (bundle.policy, bundle.sequence) != (activation.policy, activation.sequence):
+        raise _Refusal(
+            "sequence", "the activation names another policy or sequence than its bundle"
+        )
+    if bundle.previous != previous:
+        raise _Refusal("previous", "the bundle's `previous` is not the bundle last in force")
+    for other in state.in_force.values():
+        overlap = sorted(set(other.bundle.governs) & set(bundle.governs))
+        if other.bundle.policy != bundle.policy and overlap:
+            raise _Refusal(
+                "overlap", f"action `{overlap[0]}` is governed by policy `{other.bundle.policy}`"
+            )
 
 
 def _accepted(
@@ -319,14 +344,17 @@ def _accepted(
 
 
 def _activation_part(
-    activation: Activation, envelope_sha256: bytes, spaces: Mapping[str, bytes]
+    policy_id: str, history: PolicyHistory, spaces: Mapping[str, bytes]
 ) -> tuple[bytes, bytes]:
-    key = f"policy/{activation.policy}/{activation.activation_sequence}".encode()
+    """Return the part from which `restore` rebuilds the history and the key spaces it brought."""
+    key = f"policy/{policy_id}/{history.activation_sequence}".encode()
     body = {
-        "digest": activation.digest.hex(),
-        "envelope": envelope_sha256.hex(),
+        "authors": sorted(history.authors),
+        "digest": history.digest.hex(),
+        "envelope": history.envelope_sha256.hex(),
         "key_spaces": {action: space.decode() for action, space in spaces.items()},
-        "mode": activation.mode,
-        "sequence": str(activation.sequence),
+        "mode": "enforce" if history.is_enforced else "withdraw",
+        "sequence": str(history.policy_sequence),
+        "version": history.version,
     }
     return key, jcs.canonical(body)

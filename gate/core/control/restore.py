@@ -53,8 +53,10 @@ def _activated(key: bytes, raw: bytes, state: ControlState) -> ControlState:
     history = PolicyHistory(
         activation_sequence=int(sequence),
         policy_sequence=int(body["sequence"]),
+        version=body["version"],
         digest=bytes.fromhex(body["digest"]),
         envelope_sha256=bytes.fromhex(body["envelope"]),
+        authors=frozenset(body["authors"]),
         is_enforced=body["mode"] == "enforce",
     )
     spaces = {action: space.encode() for action, space in body["key_spaces"].items()}

@@ -34,8 +34,11 @@ class PolicyHistory:
 
     activation_sequence: int
     policy_sequence: int
+    version: str
     digest: bytes
     envelope_sha256: bytes
+    authors: frozenset[str]
+    """Holders who signed the bundle; none of them may activate or withdraw it."""
     is_enforced: bool
 
 
@@ -68,6 +71,8 @@ class ControlState:
                 policy_id: [
                     str(history.activation_sequence),
                     str(history.policy_sequence),
+                    history.version,
+                    sorted(history.authors),
                     history.digest.hex(),
                     history.envelope_sha256.hex(),
                     history.is_enforced,

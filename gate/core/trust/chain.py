@@ -69,6 +69,8 @@ def verify_after_gap(current: TrustRoot, envelope_bytes: bytes) -> TrustRoot:
     (`design/bad-input.md` §3): `previous` is not compared. Raises `TrustRootInvalid`.
     """
     envelope = _read_envelope(envelope_bytes)
+    # The cheap check first: whoever may write to the input could send a costly payload.
+    _check_vouched(envelope, current.root)
     found = read_trust_root(envelope.payload)
     if found.version <= current.version:
         raise TrustRootInvalid(f"`version`: expected above {current.version}, got {found.version}")
@@ -81,6 +83,13 @@ def verify_after_gap(current: TrustRoot, envelope_bytes: bytes) -> TrustRoot:
 def _read_envelope(envelope_bytes: bytes) -> dsse.Envelope:
     try:
         return dsse.read_envelope(envelope_bytes)
+    except dsse.EnvelopeInvalid as error:
+        raise TrustRootInvalid(str(error)) from error
+
+
+def _check_vouched(envelope: dsse.Envelope, authority: Authority) -> None:
+    try:
+        vouched_by(authority, envelope, dsse.TRUST_ROOT)
     except dsse.EnvelopeInvalid as error:
         raise TrustRootInvalid(str(error)) from error
 

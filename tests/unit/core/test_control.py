@@ -12,6 +12,7 @@ from gate.core.control.restore import ControlStateDamaged, restore
 from gate.core.control.state import ControlState, begin, initial_parts
 from gate.core.genesis import first_genesis
 from gate.core.policy.issues import AstDiffers, EngineUnavailable
+from gate.core.signature import load_public_key
 from gate.core.trust import verify_first
 from gate.core.values import ControlStateRecord
 from tests.builders import (
@@ -20,6 +21,7 @@ from tests.builders import (
     NOW_MS,
     a_bundle,
     a_control_record,
+    a_key,
     a_root_envelope,
     a_root_payload,
     an_activation,
@@ -307,6 +309,85 @@ def test_the_state_is_rebuilt_from_its_parts_in_any_order(fresh: ControlState) -
         assert rebuilt.policies == state.policies
         assert rebuilt.key_spaces == state.key_spaces
         assert sorted(rebuilt.in_force) == sorted(state.in_force)
+
+
+def test_the_author_of_a_bundle_may_not_withdraw_it(fresh: ControlState) -> None:
+    """Authors and activators stay apart, also when the bundle is only named."""
+    both = a_root_envelope(roles=_roles_with_author_among_activators())
+    state = replace(
+        fresh,
+        trust_root=verify_first(both),
+        root_envelope_sha256=hashlib.sha256(both).digest(),
+    )
+    first = a_bundle()
+    state = accepted(activation(first), state).state
+    value = activation(
+        first,
+        mode="withdraw",
+        previous=digest_of(first),
+        activation_sequence=2,
+        activators=("activator-1", "author"),
+    )
+    refused = judged(value, state)
+    assert isinstance(refused, Rejected)
+    assert refused.field == "signatures"
+
+
+def _roles_with_author_among_activators() -> dict[str, object]:
+    roles = json.loads(a_root_payload())["roles"]
+    author = {**roles["policy_author"]["keys"][0], "gates": ["*"]}
+    roles["policy_activator"]["keys"].append(author)
+    return roles
+
+
+def test_a_first_bundle_has_nothing_before_it(fresh: ControlState) -> None:
+    refused = judged(activation(a_bundle(previous="11" * 32)), fresh)
+    assert isinstance(refused, Rejected)
+    assert refused.field == "previous"
+
+
+def test_a_withdrawal_again_tells_the_same_version(fresh: ControlState) -> None:
+    first = a_bundle()
+    state = accepted(activation(first), fresh).state
+    value = activation(first, mode="withdraw", previous=digest_of(first), activation_sequence=2)
+    once = accepted(value, state)
+    again = accepted(value, once.state)
+    assert (once.version, again.version) == ("1.0.1", "1.0.1")
+    assert again.parts == ()
+
+
+def test_a_trust_root_without_a_common_checkpoint_key_is_refused(fresh: ControlState) -> None:
+    """No key could sign the step: neither the old nor the new one is active in both."""
+
+    def root(*keys: tuple[str, str]) -> bytes:
+        listed = [
+            {"key": a_key(name).public.hex(), "origins": [f"{DOMAIN}/"], "status": status}
+            for name, status in keys
+        ]
+        previous = fresh.trust_root.sha256.hex()
+        return a_control_record(
+            1, a_root_envelope(version=2, previous=previous, checkpoint_keys=listed)
+        )
+
+    refused = judged(root(("checkpoint", "revoked"), ("new", "active")), fresh)
+    assert isinstance(refused, Rejected)
+    assert refused.field == "checkpoint_keys"
+    both = judged(root(("checkpoint", "active"), ("new", "active")), fresh)
+    assert isinstance(both, Accepted)
+
+
+def test_an_unsigned_trust_root_costs_no_key_to_be_loaded(fresh: ControlState) -> None:
+    """Loading a key takes a millisecond, and the record may come from anybody."""
+    keys = [{"holder": f"h{n}", "key": a_key(f"hostile-{n}").public.hex()} for n in range(100)]
+    envelope = a_root_envelope(
+        "stranger",
+        version=2,
+        previous=fresh.trust_root.sha256.hex(),
+        root={"keys": keys, "threshold": 1},
+    )
+    before = load_public_key.cache_info().misses
+    assert isinstance(judged(a_control_record(1, envelope), fresh), Rejected)
+    assert load_public_key.cache_info().misses == before
 
 
 def test_a_missing_part_is_damage(fresh: ControlState) -> None:

@@ -1,0 +1,72 @@
+"""The watch: what is looked at every 30 s, busy or idle. `design/transaction.md` §2.5 and §5.
+
+Topics that were deleted and made again, or changed their partition count; transactions that hold
+an output; a fresh lower bound for replay; now and then a flush.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from gate.errors import PartitionStopped, Pinned
+from gate.ports import LogReader, TopicIdentity, TopicPartition
+from gate.runtime.partition import OwnedPartition
+from gate.runtime.settings import CHECK_INTERVAL_MS, FLUSH_INTERVAL_MS, GateSettings
+
+
+class Watch:
+    """Remembers the topics as they were at the first look, and when it looked last."""
+
+    def __init__(self, settings: GateSettings, reader: LogReader, now_ms: int) -> None:
+        """Begin; the first look is due at once."""
+        self._topics = settings.topics
+        self._reader = reader
+        self._known: Mapping[str, tuple[str, int]] | None = None
+        self._looked_at_ms = now_ms - CHECK_INTERVAL_MS
+        self._flushed_at_ms = now_ms
+
+    def is_due(self, now_ms: int) -> bool:
+        """Say whether it is time to look."""
+        return now_ms - self._looked_at_ms >= CHECK_INTERVAL_MS
+
+    def look(self, partitions: Iterable[OwnedPartition], now_ms: int) -> None:
+        """Look at topics and ready partitions.
+
+        Raises `PartitionStopped` (`topic_changed`; every partition is concerned), `Pinned`,
+        `Unreachable`.
+        """
+        self._looked_at_ms = now_ms
+        ready = [partition for partition in partitions if partition.is_ready]
+        self._check_topics(ready)
+        is_flush_due = now_ms - self._flushed_at_ms >= FLUSH_INTERVAL_MS
+        if is_flush_due:
+            self._flushed_at_ms = now_ms
+        for partition in ready:
+            self._check_outputs(partition)
+            if is_flush_due and partition.store is not None:
+                partition.store.flush()
+
+    def _check_topics(self, ready: list[OwnedPartition]) -> None:
+        found = {name: _identity(self._reader.topic(name)) for name in self._topics}
+        if self._known is None:
+            self._known = found
+        for name, identity in found.items():
+            if identity != self._known[name] and ready:
+                raise PartitionStopped(
+                    "topic_changed",
+                    ready[0].number,
+                    f"topic `{name}`: expected id and partition count {self._known[name]}, found "
+                    f"{identity}; it was deleted and made again, or changed",
+                )
+
+    def _check_outputs(self, partition: OwnedPartition) -> None:
+        assert partition.adopted is not None, "a ready partition has adopted its position"
+        outputs = [TopicPartition(topic, partition.number) for topic in self._topics.outputs]
+        ends = self._reader.ends(outputs)
+        for where, end in ends.items():
+            if end.last_stable != end.high_watermark:
+                raise Pinned(f"topic `{where.topic}`: last stable offset {end.last_stable}")
+        changelog = TopicPartition(self._topics.changelog, partition.number)
+        partition.adopted.replay_from = ends[changelog].last_stable
+
+
+def _identity(found: TopicIdentity | None) -> tuple[str, int]:
+    return ("", 0) if found is None else (found.topic_id, found.partition_count)
