@@ -171,6 +171,7 @@ def begin_lineage(config: Config, beginning: Beginning) -> int:
     """
     keys, first = lineage_keys(config), first_root(config)
     checkpoint = signer(config.keys.checkpoint)
+    _check_no_state(config)
     create_topics(config)
     with open_reader(config) as log, open_publisher(config) as publisher:
         return init_lineage(
@@ -199,6 +200,16 @@ def prepare_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _check_no_state(config: Config) -> None:
+    """A state folder in use remembers approvals of a lineage: a new one would forget them."""
+    folder = config.state.folder
+    if folder.is_dir() and any(entry.name.isdigit() for entry in folder.iterdir()):
+        raise ConfigInvalid(
+            f"state folder `{folder}` remembers the approvals of a lineage: restore its log from "
+            "a copy; for a new gate name an empty folder"
+        )
 
 
 @contextmanager

@@ -198,7 +198,10 @@ def _check_suspect(committed: OffsetCommit, number: int, ports: Ports) -> None:
 
 
 def _open_store(partition: OwnedPartition, identity: StoreIdentity, ports: Ports) -> None:
-    """Step b. A store that belongs elsewhere is set aside: the changelog has the truth."""
+    """Step b. A damaged store is set aside; one that belongs elsewhere is left for an operator.
+
+    It knows of approvals that the log at hand does not: the log may be the wrong one, or lost.
+    """
     try:
         if partition.damage:
             damage, partition.damage = partition.damage, ""
@@ -210,16 +213,23 @@ def _open_store(partition: OwnedPartition, identity: StoreIdentity, ports: Ports
         _rebuild(partition, str(damage), ports)
         partition.store = ports.stores.open(partition.number)
         return
-    if found is not None and found != identity:
-        if found.lineage_secret_sha256 != identity.lineage_secret_sha256:
-            raise PartitionStopped(
-                "secret_differs",
-                partition.number,
-                "the local store was written with another lineage secret; "
-                "give this node the gate's own secret, or an empty state folder",
-            )
-        _rebuild(partition, "the store belongs to other topics", ports)
-        partition.store = ports.stores.open(partition.number)
+    if found is None or found == identity:
+        return
+    if found.lineage_secret_sha256 != identity.lineage_secret_sha256:
+        raise PartitionStopped(
+            "secret_differs",
+            partition.number,
+            "the local store was written with another lineage secret; "
+            "give this node the gate's own secret, or an empty state folder",
+        )
+    raise PartitionStopped(
+        "topic_changed",
+        partition.number,
+        f"the local store belongs to requests topic `{found.requests_topic_id}` and changelog "
+        f"`{found.changelog_topic_id}`, the log has `{identity.requests_topic_id}` and "
+        f"`{identity.changelog_topic_id}`; if the log was lost, restore it from a copy; if the "
+        "state folder came from another gate, give this one an empty folder",
+    )
 
 
 def _rebuild(partition: OwnedPartition, why: str, ports: Ports) -> None:
