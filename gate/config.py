@@ -35,7 +35,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -65,11 +73,32 @@ def _log_kind(kind: str) -> str:
 
 
 def _name(expected: str, length_max: int) -> Any:
-    return Field(description=expected, pattern=r"^[A-Za-z0-9._-]+$", max_length=length_max)
+    return Field(description=expected, pattern=_NAME, max_length=length_max)
+
+
+_NAME: Final = r"^[A-Za-z0-9._-]+$"
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_DOMAIN_EXPECTED: Final = (
+    "1 to 80 ASCII letters, digits and `._-`, a letter or digit first, such as `acme.example`"
+)
+
+
+def check_domain(domain: str) -> str:
+    """Return `domain` if it may be a gate's. Raises `ConfigInvalid` with the expected form."""
+    if not _DOMAIN.fullmatch(domain):
+        raise ConfigInvalid(f"domain: expected {_DOMAIN_EXPECTED}, got `{escaped(domain)}`")
+    return domain
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_given(cls, value: object) -> object:
+        if value == "":  # as a path it would mean the folder of the configuration
+            raise PydanticCustomError("empty", "empty")
+        return value
 
 
 class LogConfig(_Section):
@@ -123,7 +152,7 @@ class Config(BaseSettings):
         case_sensitive=False,
     )
 
-    domain: str = _name("1 to 80 ASCII letters, digits and `._-`, such as `acme.example`", 80)
+    domain: str = Field(description=_DOMAIN_EXPECTED, pattern=rf"^{_DOMAIN.pattern}$")
     gate: str = _name("1 to 48 ASCII letters, digits and `._-`: prefix of topics and group", 48)
     slot: str = _name("1 to 64 ASCII letters, digits and `._-`: this running place, kept", 64)
     log: LogConfig

@@ -5,6 +5,7 @@ leaves an adapter. Decides nothing; which adapter stands behind a port is known 
 """
 
 import gc
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from gate.adapters.embedded import (
 from gate.adapters.judging import JudgingFile
 from gate.adapters.rocksdb import RocksStateStore
 from gate.adapters.telemetry import LogTelemetry
-from gate.config import Config
+from gate.config import Config, check_domain
 from gate.core import dsse, jcs
 from gate.core.limits import CONTROL_BYTES_MAX
 from gate.core.signature import key_id
@@ -99,9 +100,33 @@ def signer(key_file: Path) -> Signer:
     return keyfile.FileSigner(key_file)
 
 
+def checkpoint_signer(config: Config) -> Signer:
+    """Return the signer of checkpoints. Raises `ConfigInvalid`."""
+    _check_there(config.keys.checkpoint, "checkpoint key")
+    return signer(config.keys.checkpoint)
+
+
 def lineage_keys(config: Config) -> LineageKeys:
     """Return the keys derived from the configured lineage secret. Raises `ConfigInvalid`."""
+    _check_there(config.keys.lineage_secret, "lineage secret")
     return derive_keys(keyfile.read_secret(config.keys.lineage_secret))
+
+
+def _check_there(file: Path, what: str) -> None:
+    if not os.path.lexists(file):
+        raise ConfigInvalid(
+            f"{what} `{file}` does not exist: copy it from another node of this gate or from a "
+            "backup; `gate init` makes one for a new gate only"
+        )
+
+
+def check_state_folder(config: Config) -> None:
+    """Raise `ConfigInvalid` when the state folder is something else."""
+    folder = config.state.folder
+    if folder.exists() and not folder.is_dir():
+        raise ConfigInvalid(
+            f"`state.folder`: expected a folder, got the file `{folder}`: name another"
+        )
 
 
 def create_key(key_file: Path) -> bytes:
@@ -170,7 +195,7 @@ def begin_lineage(config: Config, beginning: Beginning) -> int:
     Raises `ConfigInvalid` when this is no first start, or something configured is wrong.
     """
     keys, first = lineage_keys(config), first_root(config)
-    checkpoint = signer(config.keys.checkpoint)
+    checkpoint = checkpoint_signer(config)
     _check_no_state(config)
     create_topics(config)
     with open_reader(config) as log, open_publisher(config) as publisher:
@@ -215,6 +240,7 @@ def _check_no_state(config: Config) -> None:
 @contextmanager
 def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
     """Build the slot's gate; `told` takes its events. Raises `ConfigInvalid`."""
+    check_state_folder(config)
     names, file, now = topics(config), config.log.file, SystemClock()
     settings = GateSettings(
         domain=config.domain,
@@ -224,7 +250,7 @@ def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
         runtime_line=runtime_line(),
         batch_records_max=config.run.batch_records_max,
     )
-    checkpoint, seat = signer(config.keys.checkpoint), Seat(file, now)
+    checkpoint, seat = checkpoint_signer(config), Seat(file, now)
     with (
         ExitStack() as stack,
         closing(EmbeddedReader(file)) as log,
@@ -269,6 +295,7 @@ def create_development_set(folder: Path, *, domain: str, now_ms: int) -> None:
     Everything lies together, which is good for development only. The trust root expires after ten
     years. Raises `ConfigInvalid` when the folder holds anything, or can not be made.
     """
+    check_domain(domain)
     keys = folder / "keys"
     try:
         folder.mkdir(parents=True, exist_ok=True)

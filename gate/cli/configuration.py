@@ -9,6 +9,7 @@ import typer
 from gate import wiring
 from gate.cli.options import ConfigOption, OutputOption
 from gate.cli.screen import Format, write
+from gate.cli.start_check import check_start
 from gate.config import DEFAULT_FILE, load_config
 from gate.core.proof.checkpoint import origin as lineage_origin
 from gate.core.signature import key_id
@@ -33,7 +34,12 @@ def _runtime() -> None:
     """Say what software this is."""
 
 
-@config_app.command(epilog="Example: gate config show --origin")
+@config_app.command(
+    epilog="Example: gate config show --origin. A variable of the environment comes before the "
+    "file: `GATE_`, the section, two underscores, the key, as in GATE_SLOT, GATE_LOG__FILE, "
+    "GATE_LOG__PARTITIONS, GATE_STATE__FOLDER, GATE_KEYS__CHECKPOINT, GATE_KEYS__LINEAGE_SECRET, "
+    "GATE_TRUST__ROOT, GATE_RUN__BATCH_RECORDS_MAX."
+)
 def show(
     config: ConfigOption = DEFAULT_FILE,
     origin: Annotated[
@@ -49,11 +55,13 @@ def show(
 
 @config_app.command(epilog="Example: gate config check")
 def check(config: ConfigOption = DEFAULT_FILE, output: OutputOption = Format.TEXT) -> None:
-    """Check the configuration, the keys it names, and that they fit the first trust root."""
+    """Check the configuration, its keys, that they fit the first trust root, and the log."""
     settings = load_config(config).config
     root = wiring.first_root(settings).root
+    if settings.log.file.exists():
+        check_start(settings)
     wiring.lineage_keys(settings)
-    public = wiring.signer(settings.keys.checkpoint).public_key()
+    public = wiring.checkpoint_signer(settings).public_key()
     if root.domain != settings.domain:
         raise ConfigInvalid(
             f"trust root `{settings.trust.root}`: expected domain `{settings.domain}`, "

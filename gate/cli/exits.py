@@ -25,6 +25,7 @@ class Code(IntEnum):
     DAMAGED = 5
     BUG = 70
     INTERRUPTED = 130
+    READER_GONE = 141
 
 
 _DAMAGE = (Fenced, PartitionStopped, StoreFailed, StoreDamaged, Lost, Unreadable)

@@ -3,13 +3,14 @@
 Modules are imported only when one of their commands is called, so that help is instant.
 """
 
+import errno
 import importlib
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -17,7 +18,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from gate.cli.exits import Code, Usage, code_of
-from gate.cli.screen import paint, tell
+from gate.cli.screen import Format, output_failed, paint, tell, write
 from gate.errors import GateError
 
 
@@ -47,6 +48,9 @@ COMMANDS: Final = {
 }
 
 
+_OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 class LazyGroup(TyperGroup):
     """Knows its commands by name and a line of help; loads one when it is called."""
 
@@ -62,7 +66,8 @@ class LazyGroup(TyperGroup):
         return entry and TyperCommand(cmd_name, help=entry.help)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the real command."""
+        """Return the real command; for an unknown one the nearest are suggested."""
+        self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, stand_in and load(COMMANDS[str(name)].module, str(name)), rest
 
@@ -78,12 +83,26 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Decide action requests under signed policy, and prove it.",
-    epilog="Begin with `gate demo`, or with `gate init DIR`.",
+    epilog="Begin with `gate demo`, or with `gate init DIR`. Exit codes: 0 yes, 1 the answer is "
+    "no, 2 usage, 3 configuration, policy, request file or key invalid, 4 cannot reach what is "
+    "needed, 5 state damaged, 70 bug, 130 interrupted, 141 the reader of the output went away.",
 )
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        wiring = importlib.import_module("gate.wiring")  # not for help, which is instant
+        write(Format.TEXT, {}, f"gate {wiring.package_version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is.", callback=_show_version),
+    ] = False,
+) -> None:
     """Make this a group."""
 
 
@@ -103,20 +122,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return Code.USAGE
     except GateError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OUTPUT_FULL:
+            _forget_output()
         _complain(str(error))
         return code_of(error)
     except (typer.Abort, KeyboardInterrupt):
         tell("interrupted")
         return Code.INTERRUPTED
     except (BrokenPipeError, SystemExit):
-        # Nobody reads on (typer turns that into an exit); without the next line the interpreter
-        # would complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Code.INTERRUPTED
+        # Nobody reads on; typer turns that into an exit. Quiet, as after SIGPIPE.
+        _forget_output()
+        return Code.READER_GONE
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        if isinstance(error, OSError) and error.errno in _OUTPUT_FULL and not error.filename:
+            _forget_output()
+            _complain(str(output_failed(error)))
+            return Code.UNREACHABLE
         _complain(f"this is a bug: {type(error).__name__}: see `{_written(error)}`")
         return Code.BUG
+    if ended == Code.INTERRUPTED:  # typer turns Ctrl-C into it
+        tell("interrupted")
     return ended if isinstance(ended, int) else Code.YES
+
+
+def _forget_output() -> None:
+    """Let what stdout still holds go nowhere, or the interpreter would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: TyperException) -> None:

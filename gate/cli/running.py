@@ -7,6 +7,7 @@ import typer
 from gate import wiring
 from gate.cli.options import ConfigOption, configured
 from gate.cli.restore_bar import RestoreBar
+from gate.cli.start_check import check_start
 from gate.cli.stop_signals import stop_request
 from gate.config import DEFAULT_FILE
 
@@ -29,6 +30,7 @@ def run(
     """
     with stop_request() as stop:
         settings = configured(config, {} if slot is None else {"slot": slot})
+        check_start(settings)
         bar = RestoreBar(wiring.telemetry(settings))
         with bar, wiring.open_gate(settings, bar) as gate:
             wiring.prepare_process()

@@ -9,10 +9,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import TextIO
 
 from gate.cli.exits import Usage
+from gate.errors import Unreachable
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
 
@@ -25,16 +27,30 @@ class Format(Enum):
 
 
 def write(output: Format, values: Mapping[str, object], text: str) -> None:
-    """Write one piece of data: `values` as a line of JSON, or `text`."""
+    """Write one piece of data: `values` as a line of JSON, or `text`.
+
+    Raises `Unreachable` when stdout takes nothing, `BrokenPipeError` when its reader is gone.
+    """
     line = json.dumps(values, sort_keys=True) if output is Format.JSON else text
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_failed(error) from error
+
+
+def output_failed(error: OSError) -> Unreachable:
+    """Return the operating error of an stdout that takes nothing, such as a full disk."""
+    return Unreachable(f"output can not be written: {(error.strerror or str(error)).lower()}")
 
 
 def tell(text: str) -> None:
-    """Write a line of progress or explanation to stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """Write a line of progress or explanation to stderr; one that nobody takes is no failure."""
+    with suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
@@ -56,4 +72,7 @@ def confirm(question: str, *, is_agreed: bool) -> bool:
     if not sys.stdin.isatty():
         raise Usage("there is no terminal to ask on: pass --yes to agree, or --dry-run to look")
     tell(f"{question} [y/N] ")
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    is_yes = sys.stdin.readline().strip().lower() in {"y", "yes"}
+    if not is_yes:
+        tell("nothing was published")
+    return is_yes

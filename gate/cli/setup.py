@@ -1,5 +1,10 @@
 """`gate init` and `gate init-lineage`: from nothing to a gate that can be run."""
 
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +15,7 @@ from gate import wiring
 from gate.cli.options import ConfigOption, OutputOption, configured
 from gate.cli.screen import Format, paint, tell, write
 from gate.config import DEFAULT_FILE
+from gate.errors import ConfigInvalid
 from gate.runtime.first_start import Beginning
 
 app = typer.Typer()
@@ -26,12 +32,13 @@ def init(
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Make a folder with development keys, trust root, configuration and example policies."""
-    wiring.create_development_set(folder, domain=domain, now_ms=wiring.clock().now_ms())
-    policies = folder / "policies"
-    policies.mkdir()
-    for example in (resources.files("gate.authoring") / "examples").iterdir():
-        if example.name.startswith(_EXAMPLES):
-            (policies / example.name).write_bytes(example.read_bytes())
+    with _new_folder(folder) as made:
+        wiring.create_development_set(made, domain=domain, now_ms=wiring.clock().now_ms())
+        policies = made / "policies"
+        policies.mkdir()
+        for example in (resources.files("gate.authoring") / "examples").iterdir():
+            if example.name.startswith(_EXAMPLES):
+                (policies / example.name).write_bytes(example.read_bytes())
     tell(
         paint("for development only: ", "yellow")
         + "all private keys lie together in this folder, and one holder has them all"
@@ -39,13 +46,41 @@ def init(
     text = (
         f"made `{folder}`\n"
         "next:\n"
-        f"  cd {folder}\n"
+        f"  cd {shlex.quote(str(folder))}\n"
         "  gate init-lineage --from beginning\n"
-        "  gate policy activate policies/loan-approval.policy.yaml --author-key keys/author.key"
+        "  gate policy activate policies/boston-mortgage.policy.yaml --author-key keys/author.key"
         " --key keys/activator-1.key --key keys/activator-2.key\n"
         "  gate run"
     )
     write(output, {"folder": str(folder), "domain": domain}, text)
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder` to be filled, and put it in its place at the end.
+
+    Whatever ends the block early, an interruption too, leaves nothing behind. Raises
+    `ConfigInvalid` when `folder` holds anything, or can not be made.
+    """
+    place = folder.resolve()
+    beside = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        if place.exists() and any(place.iterdir()):
+            raise ConfigInvalid(f"folder `{folder}` is not empty: name a new one")
+        try:
+            beside.mkdir(parents=True)
+            yield beside
+            if place.exists():  # it may be somebody's working directory: fill it, do not replace it
+                for item in sorted(beside.iterdir()):
+                    item.rename(place / item.name)
+            else:
+                beside.rename(place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"folder `{folder}` can not be made: {(error.strerror or '').lower()}"
+        ) from error
 
 
 @app.command("init-lineage", epilog="Example: gate init-lineage --from beginning")

@@ -153,7 +153,7 @@ def test_ctrl_c_ends_any_waiting_command_as_an_interruption(folder):
         assert waiting.stdout.readline().startswith("request `")  # published: it waits now
         waiting.send_signal(signal.SIGINT)
         _, said = waiting.communicate(timeout=STOP_SECONDS_MAX)
-    assert (waiting.returncode, said) == (130, "")
+    assert (waiting.returncode, said) == (130, "interrupted\n")
 
 
 def test_a_gate_that_was_killed_is_started_again_and_goes_on(folder):
@@ -177,7 +177,7 @@ def test_a_reader_that_goes_away_leaves_no_complaint(folder):
     ) as writing:
         writing.stdout.close()
         said = writing.stderr.read()
-    assert (writing.returncode, said) == (130, "")
+    assert (writing.returncode, said) == (141, "")
 
 
 def test_help_is_there_at_once():

@@ -1,12 +1,15 @@
 """Every exit code of the list, each reached by a command line."""
 
 import errno
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from gate import wiring
+from gate.cli import main
 from gate.cli.exits import Code, code_of
 from gate.cli.main import COMMANDS, Entry
 from gate.config import load_config
@@ -25,7 +28,9 @@ from gate.errors import (
     Unreachable,
     Unreadable,
 )
-from tests.unit.cli.harness import ISSUERS, POLICY
+from tests.unit.cli.harness import ISSUERS, POLICY, without_gate_variables
+
+ROOT = Path(__file__).parents[3]
 
 CODES = {
     ConfigInvalid: 3,
@@ -72,6 +77,7 @@ def test_1_the_answer_is_no(shell):
     ("arguments", "text"),
     [
         (("nonsense",), "No such command 'nonsense'."),
+        (("submti",), "No such command 'submti'. Did you mean 'submit'?"),
         (("init",), "Missing argument 'DIR'."),
         (("init-lineage",), "Missing option '--from'. Choose from: beginning, end"),
         (("keys", "show", "--output", "xml", "k"), "'xml' is not one of 'text', 'json'."),
@@ -119,17 +125,46 @@ def test_5_a_second_gate_is_told_who_runs_the_first(gate):
     assert "slot_in_use: process" in ended.err
 
 
-def test_70_a_bug_leaves_one_line_and_a_traceback_in_a_file(shell, monkeypatch):
+def test_70_a_bug_leaves_one_line_and_a_traceback_in_a_file(shell, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(COMMANDS, "keys", Entry("no_such_module", "broken"))
     ended = shell("keys", "show", "x")
     assert (ended.code, ended.out, ended.err.count("\n")) == (70, "", 1)
     assert ended.err.startswith("error: this is a bug: ModuleNotFoundError: see `")
     file = Path(ended.err.split("`")[1])
     assert "no_such_module" in file.read_text()
-    file.unlink()
+    assert file.parent == tmp_path
 
 
-def test_130_a_reader_that_went_away_is_an_interruption(shell, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("keys",), ("runtime", "manifest")]
+)
+def test_4_an_output_that_takes_nothing_is_no_bug(shell, arguments):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "gate", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**without_gate_variables(), "PYTHONPATH": str(ROOT)},
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert (ended.returncode, ended.stderr) == (
+        4,
+        "error: output can not be written: no space left on device\n",
+    )
+
+
+def test_130_ctrl_c_is_told(shell, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "load", interrupted)
+    assert shell("keys", "show", "x") == (130, "", "interrupted\n")
+
+
+def test_141_a_reader_that_went_away_ends_the_command_quietly(shell, monkeypatch, tmp_path):
     class Gone:
         def __init__(self) -> None:
             self._file = (tmp_path / "out").open("w")
@@ -147,4 +182,4 @@ def test_130_a_reader_that_went_away_is_an_interruption(shell, monkeypatch, tmp_
             pass
 
     monkeypatch.setattr(sys, "stdout", Gone())
-    assert shell("config", "check").code == Code.INTERRUPTED
+    assert shell("config", "check") == (Code.READER_GONE, "", "")

@@ -51,7 +51,7 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch):
 def test_a_person_is_asked(monkeypatch, capsys, typed, agreed):
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
     assert confirm("really?", is_agreed=False) is agreed
-    assert capsys.readouterr().err == "really? [y/N] \n"
+    assert capsys.readouterr().err == "really? [y/N] \n" + "nothing was published\n" * (not agreed)
 
 
 def test_there_is_a_hint_for_every_code():

@@ -2,15 +2,18 @@
 
 import hashlib
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from gate import wiring
 from gate.adapters.manifest import DEPENDENCIES, runtime_line, runtime_manifest
 from gate.core import jcs
 from gate.core.proof.checkpoint import checkpoint_body, note_key_id, read_verifier_key
 from gate.core.trust import verify_first
+from tests.unit.cli.harness import ACTIVATORS
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,6 +79,61 @@ def test_init_touches_no_folder_that_holds_something(shell):
     ended = shell("init", shell.folder)
     assert ended == (3, "", f"error: folder `{shell.folder}` is not empty: name a new one\n")
     assert sorted(shell.folder.rglob("*")) == before
+
+
+def test_init_fills_the_empty_folder_that_one_stands_in(shell, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert shell("init", ".").code == 0
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "gate.toml",
+        "keys",
+        "policies",
+        "trust-root.json",
+    ]
+
+
+@pytest.mark.parametrize("domain", ["Bad Domain!", "", "-x", "a/b", "a" * 81])
+def test_init_refuses_a_bad_domain_and_leaves_nothing_behind(shell, tmp_path, domain):
+    place = tmp_path / "place"
+    place.mkdir()
+    ended = shell("init", place / "made", "--domain", domain)
+    assert (ended.code, ended.out) == (3, "")
+    assert "domain: expected 1 to 80 ASCII letters, digits and `._-`" in ended.err
+    assert list(place.iterdir()) == []
+
+
+def test_an_interrupted_init_leaves_nothing_behind_and_can_be_tried_again(
+    shell, tmp_path, monkeypatch
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    place = tmp_path / "place"
+    place.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(wiring, "create_secret", interrupted)
+        assert shell("init", place / "made") == (130, "", "interrupted\n")
+    assert list(place.iterdir()) == []
+    assert shell("init", place / "made").code == 0
+
+
+def test_what_init_says_next_can_be_pasted_into_a_shell(shell, tmp_path):
+    lines = shell("init", tmp_path / "a b; c").out.splitlines()
+    assert [shlex.split(line) for line in lines[2:]] == [
+        ["cd", str(tmp_path / "a b; c")],
+        ["gate", "init-lineage", "--from", "beginning"],
+        [
+            *("gate", "policy", "activate", "policies/boston-mortgage.policy.yaml"),
+            *("--author-key", "keys/author.key", *ACTIVATORS),
+        ],
+        ["gate", "run"],
+    ]
+
+
+def test_the_version_is_told(shell):
+    assert shell("--version") == (0, f"gate {wiring.package_version()}\n", "")
 
 
 def test_a_lineage_is_begun_once(shell):
