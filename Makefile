@@ -55,7 +55,7 @@ integration: $(DEV) ## real processes: start, kill, restart, verify
 	$(PYTEST) -m "integration and not slow"
 
 slow: $(DEV) ## tier 2: larger simulations, fuzzing, more kills
-	$(PYTEST) -m slow
+	$(PYTEST) -n 2 -m slow
 
 bench: $(DEV) ## decisions per second and the cost of each step
 	$(BIN)/python -m loadtest.embedded

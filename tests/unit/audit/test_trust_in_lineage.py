@@ -13,6 +13,7 @@ from tests.builders import (
     a_root_envelope,
     a_trust_root,
 )
+from tests.planted import planted
 from tests.worlds import TOPICS, EmbeddedWorld
 
 ORIGINS = ["acme.example/payments/"]
@@ -55,9 +56,12 @@ def test_a_rotation_in_order_has_no_finding(world: EmbeddedWorld) -> None:
 
 
 def test_a_checkpoint_by_a_key_that_was_revoked_before_is_found(world: EmbeddedWorld) -> None:
+    """The gate stops before it would sign so; the audit has to notice one that does not."""
     world.control(a_control_record(1, a_root_envelope(**ONLY_NEW)))
     world.submit((b"L-1", b"after the revocation"))
-    world.run()
+    revoked = "isinstance(trust.checkpoint_key(own_public, log), KeyRefusal)"
+    with planted("gate.runtime.own_key", revoked, "False"):
+        world.run()
     before = audit(world.reader(), TOPICS, trust=None).partitions[0].checkpoints
     result = audit(world.reader(), TOPICS, trust=a_trust_root())
     kinds = [item.fault for item in result.findings]
