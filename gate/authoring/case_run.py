@@ -64,9 +64,19 @@ def report_text(report: CasesReport) -> str:
             place = f"{escaped(report.file)}:{result.line}"
             lines.append(f"{place}: failed `{escaped(result.name)}`")
             lines += [f"  {escaped(difference)}" for difference in result.differences]
+    lines += [f"not run, {why}: {names}" for why, names in _not_run(report)]
     passed, failed, not_run = (report.count(status) for status in Status)
     lines.append(f"{passed} of {passed + failed} passed" + (f", {not_run} not run" * bool(not_run)))
     return "\n".join(lines)
+
+
+def _not_run(report: CasesReport) -> list[tuple[str, str]]:
+    """Return each reason for not running, with the names of what was not run for it."""
+    found: dict[str, list[str]] = {}
+    for result in report.results:
+        if result.status is Status.NOT_RUN:
+            found.setdefault(result.not_run_because, []).append(f"`{escaped(result.name)}`")
+    return [(why, ", ".join(names)) for why, names in found.items()]
 
 
 def report_junit(report: CasesReport) -> str:

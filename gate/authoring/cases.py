@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from gate.authoring import kinds
 from gate.authoring.claims import never_faults, ordered_inputs
 from gate.authoring.faults import Fault, SourceInvalid
+from gate.authoring.kinds import check_kind
 from gate.authoring.shape import (
     AnyValue,
     Choice,
@@ -38,7 +40,7 @@ from gate.core.policy.declaration import DeclaredType
 from gate.core.reasons import Code
 from gate.core.values import Parameters, Value
 
-FORMAT = "gate-policy-tests/1"
+FORMAT = kinds.TESTS_FORMAT
 CASES_MAX = 4096
 _ACTOR = "tester"
 _CODES = {code.name.lower(): code for code in Code}
@@ -162,6 +164,7 @@ def read_cases(data: bytes, file: str, policy: Policy) -> Cases:
     Raises `SourceInvalid` with all faults: of form, or else of names, codes and references.
     """
     root, lines = read_yaml(data, file)
+    check_kind(root, lines, kinds.TESTS)
     read = read_shape(root, TESTS, lines)
     reader = _Reader(read=read, policy=policy)
     reader.head()

@@ -14,9 +14,11 @@ text of a declared timestamp into milliseconds. Bounds are not judged here: that
 import json
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from gate.authoring import kinds
 from gate.authoring.faults import Fault, Lines, SourceInvalid
+from gate.authoring.kinds import check_kind
 from gate.authoring.quantities import moment_ms, whole
 from gate.authoring.shape import (
     AnyValue,
@@ -92,6 +94,11 @@ class RequestFile:
     correlation_id: str
 
 
+def read_action(data: bytes, file: str) -> str:
+    """Return the action that a request names. Raises `SourceInvalid` with all faults of form."""
+    return str(_read(data, file).value["action"])
+
+
 def read_request_file(
     data: bytes, file: str, *, policy: Bundle | None, allows_signals: bool
 ) -> RequestFile:
@@ -100,10 +107,8 @@ def read_request_file(
     `allows_signals` is for `gate decide`: who submits attests, and cannot assume. Raises
     `SourceInvalid` with all faults.
     """
-    language: Literal["json", "yaml"] = "json" if file.lower().endswith(".json") else "yaml"
-    root, lines = _json_nodes(data, file) if language == "json" else read_yaml(data, file)
-    read = read_shape(root, REQUEST, lines)
-    values = _Values(read=read, policy=policy, is_json=language == "json")
+    read = _read(data, file)
+    values = _Values(read=read, policy=policy, is_json=_is_json(file))
     parameters = values.all("parameters", {} if policy is None else _parameter_types(policy))
     signals = values.all("signals", {} if policy is None else _signal_types(policy))
     if "signals" in read.value and not allows_signals:
@@ -127,6 +132,16 @@ def read_request_file(
         expires_at_ms=read.value.get("expires_at"),
         correlation_id=read.value.get("correlation_id", ""),
     )
+
+
+def _is_json(file: str) -> bool:
+    return file.lower().endswith(".json")
+
+
+def _read(data: bytes, file: str) -> Read:
+    root, lines = _json_nodes(data, file) if _is_json(file) else read_yaml(data, file)
+    check_kind(root, lines, kinds.REQUEST)
+    return read_shape(root, REQUEST, lines)
 
 
 def _json_nodes(data: bytes, file: str) -> tuple[Node, Lines]:

@@ -13,7 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from gate.authoring import kinds
 from gate.authoring.faults import Fault, SourceInvalid
+from gate.authoring.kinds import check_kind
+from gate.authoring.operators import operator_hint
 from gate.authoring.shape import (
     Choice,
     Duration,
@@ -39,7 +42,7 @@ from gate.core.policy import names
 from gate.core.policy.declaration_reader import CONSTRAINT_TYPES, INPUT_TYPES, RESOURCE_TYPES
 from gate.core.policy.issues import Issue
 
-FORMAT = "gate-policy/1"
+FORMAT = kinds.POLICY_FORMAT
 BUNDLE_FORMAT = "gate-policy-bundle/1"
 
 EFFECTS = ("deny", "require_approval", "allow")
@@ -276,7 +279,8 @@ class Source:
             place = node.position(issue.line, issue.column)
         elif not isinstance(node, Scalar) and path in self.read.names:
             place = self.read.names[path].place
-        return self.read.lines.fault(place.line, place.column, issue.message, issue.hint)
+        hint = operator_hint(node.text) if isinstance(node, Scalar) and issue.line else ""
+        return self.read.lines.fault(place.line, place.column, issue.message, hint or issue.hint)
 
     def _governs_at(self, at: int) -> int:
         """Return where an action of the sorted list stands in the file; a double: the last."""
@@ -287,6 +291,7 @@ class Source:
 def read_source(data: bytes, file: str, *, domain: str) -> Source:
     """Read a policy source; `file` is only named in faults. Raises `SourceInvalid`."""
     root, lines = read_yaml(data, file)
+    check_kind(root, lines, kinds.POLICY)
     read = read_shape(root, POLICY, lines)
     return Source(draft=_draft(read.value, domain), read=read)
 

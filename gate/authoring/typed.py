@@ -9,6 +9,7 @@ import re
 from gate.authoring.quantities import moment_ms, whole
 from gate.authoring.yaml_source import Mapping, Node, Scalar, Sequence
 from gate.core.policy.declaration import (
+    TEXT,
     BoolType,
     BytesType,
     DateType,
@@ -20,8 +21,10 @@ from gate.core.policy.declaration import (
     TimestampType,
 )
 from gate.core.values import Parameters, Value
+from gate.core.wire.text import escaped
 
 _PLACEHOLDER = re.compile(r"\{request\.[a-z0-9_]+\}")
+_WORDS_SHOWN_MAX = 16
 _FLAGS = {"true": True, "false": False}
 
 
@@ -75,6 +78,47 @@ def filled(template: str, parameters: Parameters) -> str:
 def type_name(declared: DeclaredType) -> str:
     """Return a declared type as an author writes it."""
     return type(declared).__name__.removesuffix("Type").lower()
+
+
+def declared_text(declared: DeclaredType) -> str:
+    """Return a declared type with its bounds, as people read them; outside text is escaped."""
+    match declared:
+        case IntType():
+            unit = f" {declared.unit}" if declared.unit else ""
+            return f"int from {declared.minimum} to {declared.maximum}{unit}"
+        case BoolType():
+            return "bool: `true` or `false`"
+        case StringType():
+            return f"string of {declared.min_len} to {declared.max_len} bytes{_of(declared.chars)}"
+        case EnumType():
+            words = declared.values[:_WORDS_SHOWN_MAX]
+            more = ", …" * (len(declared.values) > len(words))
+            return "one of " + ", ".join(f"`{escaped(word)}`" for word in words) + more
+        case BytesType():
+            return f"{declared.min_len} to {declared.max_len} bytes"
+        case TimestampType():
+            return "timestamp such as `2026-01-31T00:00:00Z`"
+        case DateType():
+            return "date such as `2026-01-31`"
+        case ListType():
+            return f"list of at most {declared.max_items}, each a {declared_text(declared.item)}"
+
+
+def _of(chars: str) -> str:
+    """Return the characters of a string type as its author writes them: ranges, the hyphen last."""
+    if chars == TEXT:
+        return " of text without control characters, in NFC"
+    if not chars:
+        return " of printable ASCII"
+    ranges, start = [], 0
+    listed = sorted(set(chars) - {"-"})
+    for at in range(1, len(listed) + 1):
+        if at < len(listed) and ord(listed[at]) == ord(listed[at - 1]) + 1:
+            continue
+        run = listed[start:at]
+        ranges.append(f"{run[0]}-{run[-1]}" if len(run) > 2 else "".join(run))
+        start = at
+    return f" of `{escaped(''.join(ranges))}{'-' * ('-' in chars)}`"
 
 
 def value_text(value: Value) -> str:

@@ -5,24 +5,20 @@ from gate.cli.exits import Code
 from gate.cli.screen import Format, paint, tell, write
 from gate.cli.waiting import wait_until
 from gate.client.control import Answer, ControlPublication
+from gate.client.waiting import judged
 from gate.config import Config
-from gate.core.control.judge import Rejected, judge_control
+from gate.core.control.judge import Rejected
 from gate.core.control.state import ControlState
-from gate.core.policy.issues import AstDiffers, EngineUnavailable
 from gate.core.wire.text import escaped
-from gate.errors import ConfigInvalid
 from gate.ports import LogReader
 
 _COLOURS = {Answer.ACCEPTED: "green", Answer.REFUSED: "red", Answer.UNDECIDED: "yellow"}
 
 
-def judged(value: bytes, state: ControlState) -> str:
-    """Return why a gate in this state would refuse the record now; empty if it would not."""
-    try:
-        verdict = judge_control(None, value, append_time_ms=wiring.clock().now_ms(), state=state)
-    except (EngineUnavailable, AstDiffers) as error:
-        raise ConfigInvalid(f"this build can not run the policy: {error}") from error
-    return f"{verdict.field}: {verdict.text}" if isinstance(verdict, Rejected) else ""
+def refusal_now(value: bytes, state: ControlState) -> Rejected | None:
+    """Return why a gate in this state would refuse the record now, if it would."""
+    verdict = judged(None, value, wiring.clock().now_ms(), state)
+    return verdict if isinstance(verdict, Rejected) else None
 
 
 def publish_and_wait(

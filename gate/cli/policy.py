@@ -11,7 +11,8 @@ from gate.authoring.case_run import Status, report_junit, report_text, run_cases
 from gate.authoring.cases import read_cases
 from gate.authoring.check import check_source
 from gate.authoring.pack import pack as pack_source
-from gate.cli import policy_activate
+from gate.authoring.quantities import moment_text
+from gate.cli import policy_activate, policy_status
 from gate.cli.exits import Code
 from gate.cli.files import (
     compile_payload,
@@ -35,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Check, test, pack, sign, verify and activate policies."
 )
 app.registered_commands += policy_activate.app.registered_commands
+app.registered_commands += policy_status.app.registered_commands
 
 SourceArgument = Annotated[Path, typer.Argument(metavar="POLICY", help="The policy's YAML source.")]
 TestsOption = Annotated[
@@ -63,6 +65,9 @@ def check(
         }
         text = f"ok: {file}: {bundle.policy} {bundle.version}, {len(bundle.rules)} rules"
         write(output, values, text)
+        if bundle.valid_until_ms <= wiring.clock().now_ms():
+            ended = moment_text(bundle.valid_until_ms)
+            tell(f"warning: {file}: `valid.until` has passed ({ended}): everything is denied")
 
 
 @app.command("test", epilog="Example: gate policy test policies/loan-approval.policy.yaml")
@@ -92,6 +97,11 @@ def run_tests(
             {"name": item.name, "line": item.line, "differences": list(item.differences)}
             for item in report.results
             if item.status is Status.FAILED
+        ],
+        "not_run_because": [
+            {"name": item.name, "line": item.line, "reason": item.not_run_because}
+            for item in report.results
+            if item.status is Status.NOT_RUN
         ],
     }
     write(output, values, report_text(report))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -13,7 +14,7 @@ from gate.authoring.case_run import Status, report_text, run_cases
 from gate.authoring.cases import read_cases
 from gate.authoring.diff import diff_bundles, diff_lines
 from gate.authoring.pack import pack
-from gate.cli.control import judged, publish_and_wait
+from gate.cli.control import publish_and_wait, refusal_now
 from gate.cli.exits import Code, Usage
 from gate.cli.files import (
     compile_payload,
@@ -33,12 +34,17 @@ from gate.cli.options import (
     YesOption,
     configured,
 )
+from gate.cli.refusal import refusal_text
 from gate.cli.screen import Format, confirm, tell
 from gate.client.control import POLICY_ACTIVATION, control_value
 from gate.client.in_force import InForce, read_in_force
+from gate.client.waiting import Waiting, read_ahead
 from gate.config import DEFAULT_FILE, Config
 from gate.core import dsse
 from gate.core.control.activation import Activation, encode_activation
+from gate.core.control.judge import Accepted
+from gate.core.control.state import ControlState
+from gate.core.values import CONTROL_POLICY_ENFORCE, CONTROL_POLICY_WITHDRAW
 from gate.core.wire.text import escaped
 from gate.errors import ConfigInvalid
 
@@ -97,12 +103,12 @@ def activate(
             if not _is_tested(Path(file), tests, envelope):
                 raise typer.Exit(Code.NO)
             chosen = _chosen(envelope, Path(file))
+        ahead = read_ahead(reader, wiring.topics(settings), settings.gate, in_force.state)
+        _refuse_second(chosen.policy, ahead.waiting)
+        signed = _activation(chosen, mode, key, settings, ahead.state)
+        value = control_value(POLICY_ACTIVATION, dsse.encode_envelope(signed))
+        _refuse_invalid(chosen, signed, value, ahead.state)
         is_change = _show_change(chosen, in_force)
-        value = _activation(chosen, mode, key, settings, in_force)
-        refusal = judged(value, in_force.state)
-        if refusal:
-            tell(f"refused: {escaped(refusal)}")
-            raise typer.Exit(Code.NO)
         if dry_run:
             tell("nothing was published")
             return
@@ -118,13 +124,50 @@ class _Chosen(NamedTuple):
     version: str
     sequence: int
     digest: bytes
+    governs: tuple[str, ...]
     envelope: dsse.Envelope | None
 
 
 def _chosen(envelope: dsse.Envelope, file: Path) -> _Chosen:
     bundle = compile_payload(envelope.payload, file).bundle
     digest = hashlib.sha256(envelope.payload).digest()
-    return _Chosen(bundle.policy, bundle.version, bundle.sequence, digest, envelope)
+    return _Chosen(bundle.policy, bundle.version, bundle.sequence, digest, bundle.governs, envelope)
+
+
+def _refuse_second(policy: str, waiting: Sequence[Waiting]) -> None:
+    """Refuse an activation of a policy of which another one waits undecided."""
+    for item in waiting:
+        verdict = item.verdict
+        if isinstance(verdict, Accepted) and (verdict.kind, verdict.id) in _kinds(policy):
+            tell(
+                f"refused: an activation of `{escaped(policy)}` with sequence {verdict.sequence} "
+                "is already waiting in the log: run the gate, which decides it, then try again"
+            )
+            raise typer.Exit(Code.NO)
+
+
+def _kinds(policy: str) -> set[tuple[int, str]]:
+    return {(CONTROL_POLICY_ENFORCE, policy), (CONTROL_POLICY_WITHDRAW, policy)}
+
+
+def _refuse_invalid(
+    chosen: _Chosen, signed: dsse.Envelope, value: bytes, state: ControlState
+) -> None:
+    """Refuse, before anything is published, what the gate would refuse."""
+    refusal = refusal_now(value, state)
+    if refusal is None:
+        return
+    tell(
+        refusal_text(
+            refusal,
+            policy=chosen.policy,
+            governs=chosen.governs,
+            activation=signed,
+            bundle=chosen.envelope,
+            state=state,
+        )
+    )
+    raise typer.Exit(Code.NO)
 
 
 def _withdrawal(name: str, in_force: InForce) -> _Chosen:
@@ -133,7 +176,7 @@ def _withdrawal(name: str, in_force: InForce) -> _Chosen:
         known = ", ".join(f"`{known}`" for known in sorted(in_force.state.in_force)) or "none"
         raise ConfigInvalid(f"policy `{escaped(name)}` is not in force: in force is {known}")
     bundle = policy.bundle
-    return _Chosen(name, bundle.version, bundle.sequence, policy.sha256, None)
+    return _Chosen(name, bundle.version, bundle.sequence, policy.sha256, bundle.governs, None)
 
 
 def _signed_bundle(
@@ -188,17 +231,25 @@ def _show_change(chosen: _Chosen, in_force: InForce) -> bool:
         tell(f"{name} comes into force")
         return False
     tell(f"{name} takes the place of {escaped(current.bundle.version)}:")
+    if _numbers(chosen.version) <= _numbers(current.bundle.version):
+        tell(
+            f"warning: version {escaped(chosen.version)} is not above "
+            f"{escaped(current.bundle.version)}: it is for people, the sequence decides"
+        )
     old = json.loads(in_force.bundles[current.sha256].payload)
     for line in diff_lines(diff_bundles(old, json.loads(chosen.envelope.payload))):
         tell(f"  {line}")
     return True
 
 
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 def _activation(
-    chosen: _Chosen, mode: Mode, keys: list[Path], config: Config, in_force: InForce
-) -> bytes:
-    """Return the control record of the signed activation that comes next for this policy."""
-    state = in_force.state
+    chosen: _Chosen, mode: Mode, keys: list[Path], config: Config, state: ControlState
+) -> dsse.Envelope:
+    """Return the signed activation that comes next for this policy."""
     history = state.policies.get(chosen.policy)
     payload = encode_activation(
         Activation(
@@ -215,5 +266,4 @@ def _activation(
         )
     )
     unsigned = dsse.Envelope(dsse.ACTIVATION, payload, ())
-    signed = sign_envelope(unsigned, [wiring.signer(key) for key in keys])
-    return control_value(POLICY_ACTIVATION, dsse.encode_envelope(signed))
+    return sign_envelope(unsigned, [wiring.signer(key) for key in keys])

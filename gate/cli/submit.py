@@ -10,13 +10,13 @@ import typer
 
 from gate import wiring
 from gate.authoring.case_run import reason_text
-from gate.authoring.faults import SourceInvalid
-from gate.authoring.request_file import RequestFile, read_request_file
-from gate.authoring.yaml_source import Mapping, Scalar, read_yaml
+from gate.authoring.request_file import RequestFile, read_action, read_request_file
+from gate.authoring.shape import shown, suggestion
 from gate.cli.answers import answer_text, answer_values
 from gate.cli.exits import Code, Usage
 from gate.cli.files import read_file, read_policy
 from gate.cli.hints import HINTS
+from gate.cli.notes import Notes
 from gate.cli.options import ConfigOption, DryRunOption, OutputOption, WaitOption, configured
 from gate.cli.screen import Format, tell, write
 from gate.cli.waiting import wait_until
@@ -24,9 +24,11 @@ from gate.client.decisions import DecisionWatch, Found
 from gate.client.in_force import read_in_force
 from gate.client.submit import Draft, Issuer, Submission, attest, build, publish
 from gate.config import DEFAULT_FILE, Config
+from gate.core.admission import Setting, admit, prepare
 from gate.core.limits import VALUE_BYTES_MAX
 from gate.core.policy.compiled import Policy
 from gate.core.proof.verdict import Refused
+from gate.core.reasons import Reason
 from gate.core.signature import key_id
 from gate.core.trust import TrustRoot
 from gate.core.values import APPROVED
@@ -67,19 +69,22 @@ def submit(
     """Check, sign and publish action requests; all of the files, or none.
 
     With --wait: exit 0 when all were approved, 1 when one was denied, 4 when one has no answer yet.
+    A request that is only going to be denied is told on stderr, and published all the same.
     """
     settings = configured(config)
+    for path in files:
+        read_action(_content(path), str(path))  # a file's own faults come before anybody else's
     with wiring.open_reader(settings) as reader:
         desk = _desk(settings, reader, policy, key, issuer_key or [])
         made = [desk.made(path) for path in files]
         if any(item is None for item in made):
             tell("nothing was published")
-            raise typer.Exit(Code.NO)
+            raise typer.Exit(Code.INVALID)
         submissions = [item for item in made if item is not None]
         if dry_run:
             _show_places(output, submissions, None)
             return
-        answers = _Answers(settings, reader, desk.trust, submissions)
+        answers = _Answers(desk, reader, submissions)
         with wiring.open_publisher(settings) as publisher:
             topic = wiring.topics(settings).requests
             offsets = publish(submissions, topic=topic, publisher=publisher)
@@ -101,8 +106,8 @@ class _Desk:
 
     def made(self, path: Path) -> Submission | None:
         """Return the signed request of a file; `None`, and a line why, when its ask is refused."""
-        data = read_file(path, "request", VALUE_BYTES_MAX)
-        policy = self._policy_for(data, path)
+        data = _content(path)
+        policy = self._policy_for(read_action(data, str(path)))
         if policy.bundle.requester == "signed" and self.signer is None:
             raise Usage(f"policy `{policy.bundle.policy}` wants signed requests: name a --key")
         read = read_request_file(
@@ -114,19 +119,43 @@ class _Desk:
             partition_count=self.partition_count,
             signer=self.signer,
         )
+        notes = Notes(
+            bundle=policy.bundle,
+            parameters=read.parameters,
+            resource=read.resource,
+            signals=read.signals,
+        )
         if isinstance(built, Submission):
+            self._warn(built, policy, path, notes)
             return built
         for reason in built:
-            tell(f"{path}: {escaped(reason_text(reason))}: {HINTS[reason.code]}")
+            tell(f"{path}: {_reason(reason, notes)}")
         return None
 
-    def _policy_for(self, data: bytes, path: Path) -> Policy:
-        action = _action_of(data, path)
+    def _warn(self, made: Submission, policy: Policy, path: Path, notes: Notes) -> None:
+        """Tell what the gate would say now if the admission key were free, unless it is yes."""
+        now_ms = wiring.clock().now_ms()
+        setting = Setting(
+            domain=self.config.domain,
+            audience=self.config.audience,
+            partition=made.partition,
+            partition_count=self.partition_count,
+            trust=self.trust,
+            policies=dict.fromkeys(policy.bundle.governs, policy),
+        )
+        prepared = prepare(made.key, made.value, append_time_ms=now_ms, setting=setting)
+        answer = admit(prepared, None, append_time_ms=now_ms, setting=setting)
+        for reason in () if answer.approved else answer.reasons:
+            tell(f"warning: {path}: as things stand it is denied: {_reason(reason, notes)}")
+
+    def _policy_for(self, action: str) -> Policy:
         for policy in self.policies:
-            if action is None or action in policy.bundle.governs:
+            if action in policy.bundle.governs:
                 return policy
+        governed = [name for policy in self.policies for name in policy.bundle.governs]
+        known = f": {suggestion(action, tuple(governed))}" if governed else ""
         raise ConfigInvalid(
-            f"no policy in force governs action `{escaped(action or '')}`: activate one and run "
+            f"no policy in force governs action {shown(action)}{known}: activate one and run "
             "the gate, which puts it in force, or name a policy with --policy"
         )
 
@@ -188,21 +217,15 @@ def _issuer(path: Path, trust: TrustRoot) -> Issuer:
     return Issuer(listed.name, signer)
 
 
-def _action_of(data: bytes, path: Path) -> str | None:
-    """Return the action that a file names; `None` when it does not read, which is told later."""
-    try:
-        root, _ = read_yaml(data.replace(b"\t", b" "), str(path))
-    except SourceInvalid:
-        return None
-    entries = root.entries if isinstance(root, Mapping) else ()
-    return next(
-        (
-            value.text
-            for name, value in entries
-            if name.text == "action" and isinstance(value, Scalar)
-        ),
-        None,
-    )
+def _content(path: Path) -> bytes:
+    return read_file(path, "request", VALUE_BYTES_MAX)
+
+
+def _reason(reason: Reason, notes: Notes) -> str:
+    """Return a reason in a line: what, what was expected, what helps."""
+    parts = [escaped(reason_text(reason)), escaped(reason.message) or notes.detail(reason)]
+    parts.append(escaped(notes.remedy(reason)) or HINTS[reason.code])
+    return ": ".join(part for part in parts if part)
 
 
 def _show_places(
@@ -221,16 +244,11 @@ def _show_places(
 class _Answers:
     """Waits for the answers to some submissions; made before they are published."""
 
-    def __init__(
-        self,
-        config: Config,
-        reader: LogReader,
-        trust: TrustRoot,
-        submissions: Sequence[Submission],
-    ) -> None:
+    def __init__(self, desk: _Desk, reader: LogReader, submissions: Sequence[Submission]) -> None:
+        self._policies = {policy.sha256: policy for policy in desk.policies}
         self._submissions = submissions
         partitions = sorted({item.partition for item in submissions})
-        self._watch = DecisionWatch(reader, wiring.topics(config), partitions, trust)
+        self._watch = DecisionWatch(reader, wiring.topics(desk.config), partitions, desk.trust)
         self._found: dict[tuple[int, int], Found] = {}
 
     def awaited(self, offsets: Sequence[int], seconds: float, output: Format) -> Code:
@@ -247,14 +265,20 @@ class _Answers:
 
         is_all = wait_until(is_answered, seconds=seconds, clock=wiring.clock())
         answers = [self._found[place] for place in places if place in self._found]
-        codes = [_show_answer(output, found) for found in answers]
+        codes = [_show_answer(output, found, self._notes(found)) for found in answers]
         if not is_all:
             tell(f"{len(places) - len(answers)} without an answer yet: is the gate running")
             return Code.UNREACHABLE
         return max(codes, default=Code.YES)
 
+    def _notes(self, found: Found) -> Notes:
+        """Return what can be added to an answer, if its very policy is at hand."""
+        decision = found.decision
+        policy = self._policies.get(decision.policy_sha256)
+        return Notes(bundle=None if policy is None else policy.bundle, resource=decision.resource)
 
-def _show_answer(output: Format, found: Found) -> Code:
+
+def _show_answer(output: Format, found: Found, notes: Notes) -> Code:
     decision, verdict = found.decision, found.verdict
     if isinstance(verdict, Refused):
         tell(f"decision {found.reference} does not verify: {verdict.code.value}: {verdict.text}")
@@ -270,12 +294,14 @@ def _show_answer(output: Format, found: Found) -> Code:
         reasons=decision.reasons,
         constraints=decision.constraints,
         expires_ms=decision.expires_ms,
+        notes=notes,
     )
     text = answer_text(
         approved=approved,
         reasons=decision.reasons,
         constraints=decision.constraints,
         expires_ms=decision.expires_ms,
+        notes=notes,
     )
     name = f"request `{escaped(decision.request_id)}` ({escaped(found.reference)}): "
     write(output, {**head, **values}, name + text)

@@ -7,7 +7,7 @@ import typer
 
 from gate import wiring
 from gate.authoring.quantities import moment_text
-from gate.cli.control import judged, publish_and_wait
+from gate.cli.control import publish_and_wait, refusal_now
 from gate.cli.exits import Code
 from gate.cli.files import (
     read_envelope,
@@ -30,6 +30,7 @@ from gate.cli.screen import Format, confirm, tell, write
 from gate.cli.trust_description import trust_payload
 from gate.client.control import TRUST_ROOT, control_value
 from gate.client.in_force import read_in_force
+from gate.client.waiting import read_ahead
 from gate.config import DEFAULT_FILE
 from gate.core import dsse
 from gate.core.limits import CONTROL_BYTES_MAX
@@ -111,10 +112,12 @@ def activate(
     data = read_file(file, "trust root", CONTROL_BYTES_MAX)
     value = control_value(TRUST_ROOT, data)
     with wiring.open_reader(settings) as reader:
-        state = read_in_force(reader, wiring.topics(settings)).state
-        refusal = judged(value, state)
-        if refusal:
-            tell(f"refused: {escaped(refusal)}")
+        topics = wiring.topics(settings)
+        now = read_in_force(reader, topics).state
+        state = read_ahead(reader, topics, settings.gate, now).state
+        refusal = refusal_now(value, state)
+        if refusal is not None:
+            tell(f"refused: {escaped(refusal.field)}: {escaped(refusal.text)}")
             raise typer.Exit(Code.NO)
         root = _read(read_envelope(file, "trust root", dsse.TRUST_ROOT), file)
         tell(f"trust root {root.version} takes the place of {state.trust_root.version}")

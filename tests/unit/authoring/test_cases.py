@@ -156,7 +156,11 @@ def test_what_can_not_be_judged_is_not_run_and_never_passed() -> None:
     )
     report = run_cases(cases, loan())
     assert [result.status for result in report.results] == [Status.NOT_RUN] * 3
-    assert report_text(report) == "0 of 0 passed, 3 not run"
+    assert report_text(report) == (
+        "not run, approvals are not judged yet: `case 0`\n"
+        "not run, properties need the solver: `never`, `up`\n"
+        "0 of 0 passed, 3 not run"
+    )
 
 
 @pytest.mark.parametrize(

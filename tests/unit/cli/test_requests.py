@@ -77,8 +77,11 @@ def test_several_files_are_published_together_or_not_at_all(gate):
     good = gate.request("good.json")
     bad = gate.request("bad.json", parameters={"loan_id": "L-2", "loan_amount": -1})
     ended = gate("submit", good, bad, *REQUESTER, *ISSUERS)
-    assert (ended.code, ended.out) == (1, "")
-    assert "bad.json: parameter_invalid:loan_amount: give the named parameter" in ended.err
+    assert (ended.code, ended.out) == (3, "")
+    assert (
+        "bad.json: parameter_invalid:loan_amount: expected int from 1 to 100000 EUR, "
+        "got the number `-1`: give the named parameter" in ended.err
+    )
     assert "nothing was published" in ended.err
     assert sum(len(_requests(number)) for number in range(4)) == 4  # the activations alone
 
@@ -167,6 +170,9 @@ def test_decide_names_an_absent_signal(shell):
     ended = shell("decide", "loan.json", "--policy", POLICY)
     assert ended == (
         1,
-        "DENIED\n  signal_missing by `credit_score`: attach a statement of the named signal\n",
+        (
+            "DENIED\n  signal_missing by `credit_score`: expected int from 300 to 850\n"
+            "    hint: attach a statement of the named signal\n"
+        ),
         "",
     )

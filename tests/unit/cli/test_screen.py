@@ -8,6 +8,7 @@ import pytest
 from gate.cli.answers import answer_text
 from gate.cli.exits import Usage
 from gate.cli.hints import HINTS
+from gate.cli.notes import Notes
 from gate.cli.screen import Format, confirm, has_colour, paint, write
 from gate.core.reasons import Code, Phase, Reason
 
@@ -65,7 +66,8 @@ def test_outside_text_can_not_move_the_cursor():
         reasons=(reason,),
         constraints=(("max\x1b", "x\ny"),),
         expires_ms=None,
+        notes=Notes(),
     )
     assert "\x1b" not in shown
     assert "\u202e" not in shown
-    assert len(shown.splitlines()) == 3
+    assert len(shown.splitlines()) == 4
