@@ -49,13 +49,18 @@ def answer_text(
     notes: Notes,
 ) -> str:
     """Return the answer as lines for people."""
-    lines = [paint("APPROVED", "green") if approved else paint("DENIED", "red")]
+    lines = [answer_word(approved=approved)]
     if expires_ms is not None:
         lines[0] += f" until {moment_text(expires_ms)}"
     for reason in reasons:
         lines += reason_lines(reason, notes)
     lines += [f"  {escaped(name)} = {escaped(value_text(value))}" for name, value in constraints]
     return "\n".join(lines)
+
+
+def answer_word(*, approved: bool) -> str:
+    """Return the outcome in a word, in its colour."""
+    return paint("APPROVED", "green") if approved else paint("DENIED", "red")
 
 
 def reason_lines(reason: Reason, notes: Notes) -> list[str]:

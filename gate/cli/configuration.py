@@ -17,8 +17,16 @@ from gate.core.trust import KeyRefusal
 from gate.core.wire.text import escaped
 from gate.errors import ConfigInvalid
 
-config_app = typer.Typer(no_args_is_help=True, help="Show and check the configuration.")
-runtime_app = typer.Typer(no_args_is_help=True, help="Say what software this is.")
+config_app = typer.Typer(
+    no_args_is_help=True,
+    help="Show and check the configuration.",
+    epilog="Example: gate config check",
+)
+runtime_app = typer.Typer(
+    no_args_is_help=True,
+    help="Say what software this is.",
+    epilog="Example: gate runtime manifest",
+)
 app = typer.Typer()
 app.add_typer(config_app, name="config")
 app.add_typer(runtime_app, name="runtime")

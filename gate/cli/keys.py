@@ -12,7 +12,11 @@ from gate.core.proof.checkpoint import CheckpointInvalid, check_origin, verifier
 from gate.core.signature import key_id
 from gate.errors import ConfigInvalid
 
-app = typer.Typer(no_args_is_help=True, help="Create and show keys.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Create and show keys.",
+    epilog="Example: gate keys show keys/checkpoint.key",
+)
 
 
 @app.command(epilog="Example: gate keys create keys/author.key")

@@ -33,7 +33,9 @@ from gate.core.trust import signed_by
 from gate.errors import ConfigInvalid
 
 app = typer.Typer(
-    no_args_is_help=True, help="Check, test, pack, sign, verify and activate policies."
+    no_args_is_help=True,
+    help="Check, test, pack, sign, verify and activate policies.",
+    epilog="Example: gate policy check policies/boston-mortgage.policy.yaml",
 )
 app.registered_commands += policy_activate.app.registered_commands
 app.registered_commands += policy_status.app.registered_commands

@@ -153,9 +153,9 @@ class _Desk:
             if action in policy.bundle.governs:
                 return policy
         governed = [name for policy in self.policies for name in policy.bundle.governs]
-        known = f": {suggestion(action, tuple(governed))}" if governed else ""
+        near = f": {suggestion(action, tuple(governed))}; or else" if governed else ":"
         raise ConfigInvalid(
-            f"no policy in force governs action {shown(action)}{known}: activate one and run "
+            f"no policy in force governs action {shown(action)}{near} activate one and run "
             "the gate, which puts it in force, or name a policy with --policy"
         )
 

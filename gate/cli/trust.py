@@ -38,7 +38,11 @@ from gate.core.trust import TrustRoot, TrustRootInvalid, read_trust_root
 from gate.core.wire.text import escaped
 from gate.errors import ConfigInvalid
 
-app = typer.Typer(no_args_is_help=True, help="Build, sign, show and activate trust roots.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Build, sign, show and activate trust roots.",
+    epilog="Example: gate trust show trust-root.json",
+)
 
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="The new file.", metavar="FILE")]
 

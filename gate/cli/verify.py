@@ -8,15 +8,17 @@ import typer
 
 from gate.audit.decide_again import decide_again
 from gate.audit.show import entry_fields, entry_text
+from gate.cli.answers import answer_word
 from gate.cli.exits import Code, Usage
 from gate.cli.files import read_file, read_trust
 from gate.cli.options import OutputOption
-from gate.cli.screen import Format, paint, write
+from gate.cli.screen import Format, paint, tell, write
 from gate.core.proof.checkpoint import NOTE_BYTES_MAX, CheckpointInvalid, read_verifier_key
 from gate.core.proof.evidence import EVIDENCE_BYTES_MAX
 from gate.core.proof.verdict import KeyTrust, Refused, Trust, Verified
 from gate.core.proof.verify import verify_evidence, verify_fork
 from gate.core.signature import PublicKeyInvalid, load_public_key
+from gate.core.values import APPROVED, Decision
 from gate.core.wire.text import escaped
 from gate.errors import ConfigInvalid
 
@@ -24,6 +26,7 @@ app = typer.Typer()
 
 _HEX_KEY = re.compile(r"[0-9a-f]{64}")
 _KEY_FILE_BYTES_MAX = 4096
+_ORIGIN_SLASHES = 4
 
 
 @app.command(
@@ -67,6 +70,8 @@ def verify(
     data = read_file(file, "evidence", EVIDENCE_BYTES_MAX)
     answer = verify_evidence(data, trust, decide_again=decide_again)
     if isinstance(answer, Refused):
+        if log is not None and not log.endswith("/") and log.count("/") < _ORIGIN_SLASHES:
+            tell(f"`--log {log}` names one lineage: a prefix of several ends in `/`")
         _refuse(answer, output)
     assert isinstance(answer, Verified), "evidence is verified or refused"
     _show_verified(answer, output)
@@ -94,6 +99,11 @@ def _public_key(text: str) -> bytes:
         except CheckpointInvalid as error:
             raise ConfigInvalid(f"checkpoint key: {error}") from error
     content = read_file(Path(text), "checkpoint key", _KEY_FILE_BYTES_MAX)
+    if b"PRIVATE KEY" in content:
+        raise ConfigInvalid(
+            f"checkpoint key `{text}`: this is a private key; `gate keys show {text}` prints the "
+            "public key"
+        )
     inside = content.decode("ascii", "replace").strip()
     if _HEX_KEY.fullmatch(inside) is None and "+" not in inside:
         raise ConfigInvalid(
@@ -139,8 +149,13 @@ def _show_verified(answer: Verified, output: Format) -> None:
     shown = entry_text(answer.entry).rstrip("\n")
     again = "decided again, same bytes" if answer.re_decided else "not re-decided"
     trusted = "a key" if version is None else f"trust root {version}"
+    entry = dict[str, object](entry_fields(answer.entry))
+    head = [paint(answer.status.name, "green")]
+    if isinstance(answer.entry, Decision):
+        entry["actor_verified"] = answer.entry.actor_verified
+        head.append(answer_word(approved=answer.entry.outcome == APPROVED))
     text = (
-        f"{paint(answer.status.name, 'green')} {answer.origin}#{answer.leaf_index} "
+        f"{' '.join(head)} {answer.origin}#{answer.leaf_index} "
         f"in the tree of size {answer.tree_size}, under {trusted}; {again}; time is {answer.time}\n"
         f"{answer.runtime}\n{shown}"
     )
@@ -155,6 +170,6 @@ def _show_verified(answer: Verified, output: Format) -> None:
         "trust_root_version": version,
         "re_decided": answer.re_decided,
         "time": answer.time,
-        "entry": dict(entry_fields(answer.entry)),
+        "entry": entry,
     }
     write(output, values, text)

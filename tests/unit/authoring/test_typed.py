@@ -2,7 +2,14 @@
 
 import pytest
 
-from gate.authoring.typed import declared_value, filled, free_value, type_name, value_text
+from gate.authoring.typed import (
+    declared_text,
+    declared_value,
+    filled,
+    free_value,
+    type_name,
+    value_text,
+)
 from gate.authoring.yaml_source import Node, read_yaml
 from gate.core.policy.declaration import (
     BoolType,
@@ -95,3 +102,33 @@ def test_values_and_types_as_authors_write_them() -> None:
         "list",
         "timestamp",
     ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (IntType(minimum=1, maximum=9, unit="EUR"), "int from 1 to 9 EUR"),
+        (INT, "int from 0 to 9"),
+        (BoolType(), "bool: `true` or `false`"),
+        (STRING, "string of 1 to 9 bytes of printable ASCII"),
+        (
+            StringType(min_len=1, max_len=9, chars="text"),
+            "string of 1 to 9 bytes of text without control characters, in NFC",
+        ),
+        (
+            StringType(min_len=1, max_len=9, chars="-0123456789ABXYZ_"),
+            "string of 1 to 9 bytes of `0-9ABX-Z_-`",
+        ),
+        (EnumType(values=("DE", "FR")), "one of `DE`, `FR`"),
+        (
+            EnumType(values=tuple("abcdefghijklmnopq")),
+            "one of " + ", ".join(f"`{word}`" for word in "abcdefghijklmnop") + ", …",
+        ),
+        (BYTES, "0 to 9 bytes"),
+        (TimestampType(), "timestamp such as `2026-01-31T00:00:00Z`"),
+        (DateType(), "date such as `2026-01-31`"),
+        (LIST, "list of at most 2, each a string of 1 to 9 bytes of printable ASCII"),
+    ],
+)
+def test_a_declared_type_is_told_with_its_bounds(declared: DeclaredType, expected: str) -> None:
+    assert declared_text(declared) == expected

@@ -93,7 +93,7 @@ def test_evidence_verifies_with_the_public_key_alone(proved, tmp_path, monkeypat
 def test_evidence_verifies_under_the_trust_root(proved):
     ended = proved("verify", "e.json", "--trust-root", "trust-root.json")
     assert ended.code == 0
-    assert ended.out.startswith("SIGNED dev.example/gate/")
+    assert ended.out.startswith("SIGNED APPROVED dev.example/gate/")
     assert "under trust root 1; decided again, same bytes" in ended.out
 
 
@@ -233,3 +233,26 @@ def test_a_replay_of_one_partition_up_to_an_offset(decided):
 def test_a_partition_that_is_not_there_is_a_usage_error(decided):
     ended = decided("replay", "--partition", "4")
     assert (ended.code, "there are partitions 0 to 3 only" in ended.err) == (2, True)
+
+
+def test_a_private_key_is_not_what_verifies(proved):
+    file = "keys/checkpoint.key"
+    ended = proved("verify", "e.json", "--key", file, "--log", PREFIX)
+    assert (ended.code, ended.out) == (3, "")
+    assert f"this is a private key; `gate keys show {file}` prints the public key" in ended.err
+
+
+def test_a_prefix_without_its_slash_has_a_hint(proved):
+    key = _public().hex()
+    ended = proved("verify", "e.json", "--key", key, "--log", PREFIX.rstrip("/"))
+    assert ended.code == 1
+    assert ended.err == (
+        "`--log dev.example/gate` names one lineage: a prefix of several ends in `/`\n"
+    )
+
+
+def test_the_first_line_of_a_verification_has_the_outcome(proved):
+    ended = proved("verify", "e.json", "--trust-root", "trust-root.json")
+    assert ended.out.split()[:2] == ["SIGNED", "APPROVED"]
+    command = ("verify", "e.json", "--trust-root", "trust-root.json", "--output", "json")
+    assert proved(*command).json()[0]["entry"]["actor_verified"] is True

@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.main import get_command
 
+from gate.cli.exits import Code
 from gate.cli.main import COMMANDS, load
 
 
@@ -67,3 +68,25 @@ def test_help_loads_no_engine_store_or_client_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["policy", "keys", "trust", "config", "runtime"])
+def test_every_group_has_an_example(shell, name):
+    ended = shell(name, "--help")
+    assert (ended.code, f"Example: gate {name} " in ended.out) == (0, True)
+
+
+def test_help_lists_every_exit_code_and_variable(shell, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    text = shell("--help").out
+    assert [code for code in Code if f" {code.value} " not in text] == []
+    shown = shell("config", "show", "--help").out
+    names = ("DOMAIN", "GATE", "SLOT")
+    assert [name for name in _variables() if name not in shown and name[5:] not in names] == []
+    assert "GATE_SLOT" in shown
+
+
+def _variables():
+    from gate.config import _NAMES, _variable
+
+    return [_variable(name) for name in _NAMES if name != "log.kind"]

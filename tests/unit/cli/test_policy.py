@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
 from gate.core import dsse
 from gate.core.wire.control_record import read_control_record
 from tests.unit.cli.harness import ACTIVATORS, POLICY
@@ -181,3 +183,147 @@ def test_an_activation_carries_the_bundle_of_the_source(gate):
         hashlib.sha256(Path(TESTS).read_bytes()).hexdigest()
     )
     assert (activation["audience"], activation["activation_sequence"]) == ("dev.example/gate", "1")
+
+
+BOSTON = "policies/boston-mortgage.policy.yaml"
+
+
+def test_a_second_activation_sees_the_one_that_waits(shell):
+    shell("init-lineage", "--from", "beginning")
+    command = ("policy", "activate", POLICY, *AUTHOR, *ACTIVATORS)
+    first = shell(*command)
+    assert (first.code, "`loan-approval` 1.0.3 comes into force" in first.err) == (0, True)
+    _next_version()
+    second = shell(*command)
+    assert (second.code, second.out) == (1, "")
+    assert (
+        "refused: an activation of `loan-approval` with sequence 7 is already waiting in the log"
+        in second.err
+    )
+    assert shell("run", "--until-caught-up").code == 0
+    assert shell(*command, "--yes").code == 0
+
+
+def test_a_policy_in_the_way_is_named_with_the_cure_and_nothing_comes_into_force(gate):
+    ended = gate("policy", "activate", BOSTON, *AUTHOR, *ACTIVATORS)
+    assert (ended.code, ended.out) == (1, "")
+    assert "refused: overlap: action `loan.approve` is governed by policy `loan-appr" in ended.err
+    assert "gate policy activate loan-approval --mode withdraw" in ended.err
+    assert "comes into force" not in ended.err
+
+
+def test_a_policy_that_waits_is_in_the_way_too(shell):
+    shell("init-lineage", "--from", "beginning")
+    assert shell("policy", "activate", POLICY, *AUTHOR, *ACTIVATORS).code == 0
+    ended = shell("policy", "activate", BOSTON, *AUTHOR, *ACTIVATORS)
+    assert (ended.code, "refused: overlap" in ended.err) == (1, True)
+
+
+def test_keys_that_may_not_are_named_with_their_role(gate):
+    _next_version()
+    (shown,) = gate("keys", "show", "keys/requester.key", "--output", "json").json()
+    author = ("--author-key", "keys/requester.key")
+    ended = gate("policy", "activate", POLICY, *author, *ACTIVATORS, "--yes")
+    assert (ended.code, ended.out) == (1, "")
+    assert "role policy_author of `loan-approval`: 1 of the holders author\n" in ended.err
+    assert f"key {shown['key_id']} is not listed as policy_author in trust root 1" in ended.err
+    keys = (*ACTIVATORS[:2], "--key", "keys/requester.key")
+    ended = gate("policy", "activate", POLICY, *AUTHOR, *keys, "--yes")
+    assert f"key {shown['key_id']} is not listed as policy_activator in trust" in ended.err
+
+
+@pytest.mark.parametrize(("version", "is_warned"), [("1.0.3", True), ("1.0.10", False)])
+def test_a_version_that_does_not_rise_is_a_warning_only(gate, version, is_warned):
+    _edit(("sequence: 7", "sequence: 8"), ("version: 1.0.3", f"version: {version}"))
+    ended = gate("policy", "activate", POLICY, *AUTHOR, *ACTIVATORS, "--dry-run")
+    assert (ended.code, ended.out) == (0, "")
+    assert (f"warning: version {version} is not above 1.0.3" in ended.err) == is_warned
+
+
+def test_status_of_a_gate_without_policies_says_so(shell):
+    assert shell("policy", "status").code == 3
+    shell("init-lineage", "--from", "beginning")
+    ended = shell("policy", "status")
+    assert (ended.code, ended.out) == (0, "")
+    assert "no policy was ever activated" in ended.err
+
+
+def test_status_shows_what_is_in_force_where_and_what_waits(gate):
+    (values,) = gate("policy", "status", "--output", "json").json()
+    standing = {
+        "state": "enforced",
+        "version": "1.0.3",
+        "sequence": 7,
+        "activation_sequence": 1,
+    }
+    assert values == {
+        "policy": "loan-approval",
+        **standing,
+        "sha256": values["sha256"],
+        "actions": ["loan.approve"],
+        "partitions": [{"partition": number, **standing} for number in range(4)],
+        "waiting": [],
+    }
+    _next_version()
+    assert gate("policy", "activate", POLICY, *AUTHOR, *ACTIVATORS, "--yes").code == 0
+    assert gate("policy", "status").out.splitlines() == [
+        "loan-approval 1.0.3 enforced: sequence 7, activation 1",
+        f"  sha256 {values['sha256']}",
+        "  actions loan.approve",
+        "  partitions 0 to 3: all the same",
+        *(
+            f"  waiting in partition {number}, offset 2: enforce 1.0.4, sequence 8, activation 2"
+            for number in range(4)
+        ),
+    ]
+    assert gate("run", "--until-caught-up").code == 0
+    assert gate("policy", "status").out.startswith(
+        "loan-approval 1.0.4 enforced: sequence 8, activation 2\n"
+    )
+
+
+def test_status_remembers_what_was_withdrawn(gate):
+    command = ("policy", "activate", "loan-approval", "--mode", "withdraw", *ACTIVATORS, "--yes")
+    assert gate(*command).code == 0
+    (waiting,) = gate("policy", "status", "--output", "json").json()
+    assert [item["mode"] for item in waiting["waiting"]] == ["withdraw"] * 4
+    assert gate("run", "--until-caught-up").code == 0
+    (values,) = gate("policy", "status", "--output", "json").json()
+    assert (values["state"], values["activation_sequence"], values["actions"]) == (
+        "withdrawn",
+        2,
+        ["loan.approve"],
+    )
+
+
+def test_check_warns_of_a_validity_that_is_over(shell):
+    text = Path(POLICY).read_text()
+    until = text.split('until: "')[1].split('"')[0]
+    _edit((until, "2026-01-02T00:00:00Z"))
+    ended = shell("policy", "check", POLICY)
+    assert ended.code == 0
+    assert ended.err == (
+        f"warning: {POLICY}: `valid.until` has passed (2026-01-02T00:00:00Z): everything is "
+        "denied\n"
+    )
+
+
+def test_what_was_not_run_is_listed_with_the_reason(shell):
+    (values,) = shell("policy", "test", POLICY, "--output", "json").json()
+    assert len(values["not_run_because"]) == values["not_run"] == 5
+    assert {item["reason"] for item in values["not_run_because"]} == {
+        "approvals are not judged yet",
+        "properties need the solver",
+    }
+    assert "not run, properties need the solver: `" in shell("policy", "test", POLICY).out
+
+
+def test_a_test_file_is_no_policy(shell):
+    ended = shell("policy", "check", TESTS)
+    assert (ended.code, ended.err.count("\n")) == (3, 1)
+    assert "this is a test file (`gate-policy-tests/1`), expected a policy" in ended.err
+
+
+def test_an_operator_of_another_language_has_a_hint(shell):
+    _edit((">= 700", ">= 700 and true"))
+    assert "hint: write `&&` instead of `and`" in shell("policy", "check", POLICY).err

@@ -14,6 +14,7 @@ from gate.core.wire.statement import read_statement
 from gate.ports import TopicPartition
 from tests.unit.cli.harness import ISSUERS, POLICY
 
+EXAMPLES = Path(__file__).parents[3] / "gate/authoring/examples"
 REQUESTER = ("--key", "keys/requester.key")
 
 
@@ -175,4 +176,102 @@ def test_decide_names_an_absent_signal(shell):
             "    hint: attach a statement of the named signal\n"
         ),
         "",
+    )
+
+
+def test_decide_shows_remedy_hint_and_message(shell):
+    name = shell.request(signals={"kyc_passed": False})
+    ended = shell("decide", name, "--policy", POLICY)
+    assert ended.out == (
+        "DENIED\n"
+        "  forbidden by `kyc-missing`: The applicant has not passed identity checks.\n"
+        "    remedy: Complete the identity check, then resubmit.\n"
+        "    hint: a rule forbids this: change what it names, or ask the policy's owner\n"
+    )
+    (answer,) = shell("decide", name, "--policy", POLICY, "--output", "json").json()
+    assert answer["reasons"][0]["remedy"] == "Complete the identity check, then resubmit."
+
+
+def test_an_approval_that_is_wanted_is_not_built_yet(shell):
+    name = shell.request(parameters={"loan_amount": 30000})
+    ended = shell("decide", name, "--policy", POLICY)
+    assert ended.code == 1
+    assert "hint: a person must agree first; accepting approvals is not built yet" in ended.out
+
+
+@pytest.mark.parametrize("file", ["boston-mortgage", "agent-tools"])
+def test_no_remedy_of_an_example_names_a_command_that_is_not_there(file):
+    text = (EXAMPLES / f"{file}.policy.yaml").read_text()
+    assert "gate approve" not in text
+    assert "the gate cannot accept approvals yet" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"loan_amount": -1}, "expected int from 1 to 100000 EUR, got the number `-1`"),
+        ({"loan_amount": "15"}, "expected int from 1 to 100000 EUR, got the text `15`"),
+        ({"loan_amount": True}, "expected int from 1 to 100000 EUR, got the flag `true`"),
+        ({"country": "XX"}, "expected one of `DE`, `FR`, `IR`, `KP`, `NL`, got the text `XX`"),
+        (
+            {"applicant": "é" * 50},
+            f"expected string of 1 to 64 bytes of printable ASCII, got the text `{'é' * 40}…`",
+        ),
+    ],
+)
+def test_an_invalid_parameter_is_shown_beside_its_declaration(gate, changes, expected):
+    name = gate.request(parameters=changes)
+    decided = gate("decide", name, "--policy", POLICY)
+    assert (decided.code, expected in decided.out) == (1, True)
+    submitted = gate("submit", name, *REQUESTER, *ISSUERS)
+    assert (submitted.code, submitted.out, expected in submitted.err) == (3, "", True)
+
+
+def test_another_resource_is_shown_beside_the_derived_one(gate):
+    ended = gate("submit", gate.request(resource="loan/L-2"), *REQUESTER, *ISSUERS)
+    assert ended.code == 3
+    assert "expected `loan/L-1`, got `loan/L-2`" in ended.err
+
+
+def test_an_unknown_action_names_the_nearest(gate):
+    ended = gate("submit", gate.request(action="loan.aprove"), *REQUESTER, *ISSUERS)
+    assert (ended.code, "did you mean `loan.approve`?" in ended.err) == (3, True)
+
+
+def test_the_faults_of_a_file_come_before_those_of_the_gate(shell):
+    Path("loan.json").write_text('{"actor": "ann",\n "action" "x"}')
+    ended = shell("submit", "loan.json", *REQUESTER)  # there is no lineage either
+    assert (ended.code, "loan.json:2:11: not JSON" in ended.err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "expected"),
+    [
+        ({"signals": {"credit_score": 900}}, "requester", "signal_out_of_bounds:credit_score: exp"),
+        ({"signals": {"credit_score": 500}}, "requester", "no_permit"),
+        ({}, "author", "identity_unknown"),
+    ],
+)
+def test_what_can_only_be_denied_is_told_and_published(gate, changes, key, expected):
+    name = gate.request(**changes)
+    ended = gate("submit", name, "--key", f"keys/{key}.key", *ISSUERS)
+    assert (ended.code, ended.out.count("\n")) == (0, 1)
+    assert ended.err.startswith(f"warning: {name}: as things stand it is denied: {expected}")
+
+
+def test_a_missing_signal_is_told_before_it_is_denied(gate):
+    written = json.loads(Path(gate.request()).read_text())
+    del written["signals"]["credit_score"]
+    Path("loan.json").write_text(json.dumps(written))
+    ended = gate("submit", "loan.json", *REQUESTER, *ISSUERS)
+    assert (ended.code, "signal_missing:credit_score: expected int from" in ended.err) == (0, True)
+
+
+def test_waiting_shows_the_remedy_of_the_policy_in_force(running):
+    name = running.request(signals={"kyc_passed": False})
+    ended = running("submit", name, *REQUESTER, *ISSUERS, "--wait", "10", "--output", "json")
+    answer = ended.json()[1]
+    assert (ended.code, answer["reasons"][0]["remedy"]) == (
+        1,
+        "Complete the identity check, then resubmit.",
     )
