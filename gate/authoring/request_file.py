@@ -34,7 +34,7 @@ from gate.authoring.shape import (
     shown,
     suggestion,
 )
-from gate.authoring.typed import declared_value, texts, type_name
+from gate.authoring.typed import declared_text, declared_value, texts
 from gate.authoring.yaml_source import Mapping, Node, Scalar, Sequence, read_yaml
 from gate.core import jcs
 from gate.core.limits import ARRAY_ITEMS_MAX, ATTESTATIONS_MAX
@@ -213,7 +213,7 @@ class _Values:
         value = declared_value(node, types[name])
         if value is None:
             got = shown(node.text) if isinstance(node, Scalar) else "another form"
-            self.fault(node, f"{shown(name)}: expected {type_name(types[name])}, got {got}")
+            self.fault(node, f"{shown(name)}: expected {declared_text(types[name])}, got {got}")
         return value
 
     def _json_value(self, node: Node, declared: DeclaredType | None) -> Value | None:

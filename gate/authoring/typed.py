@@ -75,11 +75,6 @@ def filled(template: str, parameters: Parameters) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), template)
 
 
-def type_name(declared: DeclaredType) -> str:
-    """Return a declared type as an author writes it."""
-    return type(declared).__name__.removesuffix("Type").lower()
-
-
 def declared_text(declared: DeclaredType) -> str:
     """Return a declared type with its bounds, as people read them; outside text is escaped."""
     match declared:

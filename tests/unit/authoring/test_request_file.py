@@ -150,7 +150,11 @@ def test_yaml_without_a_policy_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        (YAML.replace("15000", "many"), (4, 57), "`loan_amount`: expected int, got `many`"),
+        (
+            YAML.replace("15000", "many"),
+            (4, 57),
+            "`loan_amount`: expected int from 1 to 100000 EUR, got `many`",
+        ),
         (
             YAML.replace("country", "land"),
             (4, 81),
