@@ -109,6 +109,7 @@ class SimulatedGate(World):
 
     def audit(self) -> None:
         """Check (a) to (d) for every partition, once whatever was late has arrived."""
+        self.world.calm()
         self.world.clock.advance(60_000)
         check_lines(self)
 
