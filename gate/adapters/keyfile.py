@@ -87,7 +87,10 @@ def _read_private(path: Path, kind: str) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
-        text = f"{kind} `{path}` does not exist: make it with `gate init` or name another file"
+        text = (
+            f"{kind} `{path}` does not exist: name the right file, or restore it from a copy; "
+            "new keys are made by `gate keys create`"
+        )
         raise ConfigInvalid(text) from error
     except OSError as error:
         text = f"{kind} `{path}` can not be opened: check its owner and mode: {error.strerror}"

@@ -15,7 +15,7 @@ from gate.adapters.embedded.file import (
     partition_ids,
     row_id,
 )
-from gate.errors import Fenced
+from gate.errors import Fenced, TransactionAborted
 from gate.ports import OutputRecord
 
 
@@ -48,6 +48,10 @@ def append(
     `has_marker`: add a row that is no record after them in each partition, as a broker's
     transaction marker.
     """
+    if append_time_ms <= MARKER_TIME_MS:
+        raise TransactionAborted(
+            f"expected a clock after 1970, found {append_time_ms} ms: set the machine's clock"
+        )
     ends: dict[int, int] = {}
     rows = []
     offsets = []

@@ -92,7 +92,10 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     it locked.
     """
     if not path.is_file():
-        text = f"embedded log `{path}` does not exist: make it with `gate init-lineage`"
+        text = (
+            f"embedded log `{path}` does not exist: name the right file, restore it from a copy, "
+            "or begin with `gate init-lineage`"
+        )
         raise ConfigInvalid(text)
     uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
     connection = None

@@ -53,7 +53,7 @@ def approval(value: bytes = b"value") -> OutputRecord:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match=r"missing` does not exist: make it with"):
+    with pytest.raises(ConfigInvalid, match=r"missing` does not exist: name the right file"):
         EmbeddedReader(tmp_path / "missing")
     assert not (tmp_path / "missing").exists()
 
@@ -429,3 +429,11 @@ def test_producing_and_consuming_cost_microseconds(tmp_path: Path) -> None:
 
     assert min(produced) < 8e-6
     assert min(consumed) < 4e-6
+
+
+def test_a_clock_before_1970_appends_nothing(log: EmbeddedHarness) -> None:
+    """Time 0 marks the end of a transaction: a record must never carry it."""
+    log.clock.shift_wall(-log.clock.now_ms() - 5)
+    with pytest.raises(TransactionAborted, match="clock"):
+        log.publisher().publish([approval()])
+    assert log.everything(APPROVED, 0) == []

@@ -98,7 +98,7 @@ def test_a_private_file_is_accepted(tmp_path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize("read", [FileSigner, read_secret])
 def test_a_missing_file_is_named_with_its_cure(tmp_path: Path, read: object) -> None:
-    with pytest.raises(ConfigInvalid, match=r"missing` does not exist: make it with `gate init`"):
+    with pytest.raises(ConfigInvalid, match=r"missing` does not exist: name the right file"):
         read(tmp_path / "missing")  # type: ignore[operator]
 
 
