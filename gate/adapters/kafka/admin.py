@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import NewTopic
 
-from gate.adapters.kafka.clients import Cluster
+from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import error_of, told
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection
 from gate.errors import ConfigInvalid, Unreachable
@@ -33,21 +34,19 @@ class KafkaAdmin:
         if not specs:
             return
         durable = {"min.insync.replicas": "2"} if self._replication_factor >= 3 else {}
-        asked = self._cluster.client.create_topics(
-            [
-                NewTopic(
-                    spec.name,
-                    num_partitions=spec.partition_count,
-                    replication_factor=self._replication_factor,
-                    config={**durable, **spec.settings},
-                )
-                for spec in specs
-            ],
-            request_timeout=REQUEST_TIMEOUT_S,
-        )
+        topics = [
+            NewTopic(
+                spec.name,
+                num_partitions=spec.partition_count,
+                replication_factor=self._replication_factor,
+                config={**durable, **spec.settings},
+            )
+            for spec in specs
+        ]
+        asked = self._cluster.client.create_topics(topics, request_timeout=REQUEST_TIMEOUT_S)
         for name, future in asked.items():
             try:
-                self._cluster.answer(future, f"making topic `{name}`")
+                self._cluster.ask(f"making topic `{name}`", partial(result, future))
             except KafkaException as raised:
                 error = error_of(raised)
                 if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:

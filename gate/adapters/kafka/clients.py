@@ -4,7 +4,8 @@ Promises that every answer comes within the request timeout or raises `Unreachab
 reasons that the client told meanwhile.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Final, TypeVar
@@ -19,10 +20,22 @@ from gate.ports import OutputRecord
 
 Answer = TypeVar("Answer")
 
-_NO_TOPIC: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART})
+_ASK_AGAIN_S: Final = 0.05
+_ON_ITS_WAY: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+    }
+)
 _ABOUT_THE_THING: Final = frozenset(
     {
-        *_NO_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.GROUP_ID_NOT_FOUND,
         KafkaError.TOPIC_ALREADY_EXISTS,
         KafkaError.INVALID_REPLICATION_FACTOR,
@@ -46,38 +59,41 @@ class Cluster:
         self.client = AdminClient(admin_properties(connection, self.reasons))
         self._counts: dict[str, int] = {}
 
-    def answer(self, future: "Future[Answer]", doing: str) -> Answer:
-        """Return a future's result. Raises `Unreachable`.
+    def ask(self, doing: str, question: Callable[[], Answer]) -> Answer:
+        """Return the question's answer, asking again while a coordinator or leader is on its way.
 
-        An error about the thing asked for (`_ABOUT_THE_THING`) is the caller's: it stays as it is.
+        Raises `Unreachable`. An error about the thing asked for (`_ABOUT_THE_THING`) is the
+        caller's: it stays as it is.
         """
-        try:
-            found = future.result(timeout=REQUEST_TIMEOUT_S + 1)
-        except FutureTimeout as error:
-            raise self.reasons.unreachable(doing, "no answer in time", self._servers) from error
-        except KafkaException as error:
-            if error_of(error).code() in _ABOUT_THE_THING:
-                raise
-            why = told(error_of(error))
-            raise self.reasons.unreachable(doing, why, self._servers) from error
-        self.reasons.clear()
-        return found
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                found = question()
+            except FutureTimeout as error:
+                raise self.reasons.unreachable(doing, "no answer in time", self._servers) from error
+            except KafkaException as raised:
+                error = error_of(raised)
+                if error.code() in _ABOUT_THE_THING:
+                    raise
+                if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
+                    why = told(error)
+                    raise self.reasons.unreachable(doing, why, self._servers) from raised
+                time.sleep(_ASK_AGAIN_S)
+            else:
+                self.reasons.clear()
+                return found
 
     def describe(self, names: Iterable[str]) -> Mapping[str, TopicDescription | None]:
         """Return the descriptions of topics, `None` for one that does not exist."""
         wanted = sorted(set(names))
-        asked = self.client.describe_topics(
-            TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT_S
-        )
-        found: dict[str, TopicDescription | None] = {}
-        for name, future in asked.items():
-            try:
-                found[name] = self.answer(future, f"describing topic `{name}`")
-            except KafkaException as error:
-                if error_of(error).code() not in _NO_TOPIC:
-                    raise
-                found[name] = None
-        return found
+
+        def question() -> Mapping[str, TopicDescription | None]:
+            asked = self.client.describe_topics(
+                TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT_S
+            )
+            return {name: _described(future) for name, future in asked.items()}
+
+        return self.ask(f"describing topics {', '.join(wanted)}", question)
 
     def check_place(self, record: OutputRecord) -> None:
         """Raise `TransactionAborted` unless the record's topic has its partition.
@@ -98,11 +114,30 @@ class Cluster:
 
     def has_members(self, group_id: str) -> bool:
         """Say whether a group has a member."""
-        asked = self.client.describe_consumer_groups([group_id], request_timeout=REQUEST_TIMEOUT_S)
+
+        def question() -> bool:
+            asked = self.client.describe_consumer_groups(
+                [group_id], request_timeout=REQUEST_TIMEOUT_S
+            )
+            return bool(result(asked[group_id]).members)
+
         try:
-            found = self.answer(asked[group_id], f"describing group `{group_id}`")
+            return self.ask(f"describing group `{group_id}`", question)
         except KafkaException as error:
             if error_of(error).code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
             return False
-        return bool(found.members)
+
+
+def result(future: "Future[Answer]") -> Answer:
+    """Return a future's result, or raise within the request timeout and a second."""
+    return future.result(timeout=REQUEST_TIMEOUT_S + 1)
+
+
+def _described(future: "Future[TopicDescription]") -> TopicDescription | None:
+    try:
+        return result(future)
+    except KafkaException as error:
+        if error_of(error).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        return None

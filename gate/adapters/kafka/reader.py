@@ -19,7 +19,7 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import ConfigResource, ConfigSource, OffsetSpec
 
-from gate.adapters.kafka.clients import Cluster
+from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import Reasons, error_of, told
 from gate.adapters.kafka.records import record_of
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, reader_properties
@@ -62,50 +62,48 @@ class KafkaReader:
 
     def cluster_id(self) -> str:
         """Follow the port."""
-        asked = self._cluster.client.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
-        return str(self._cluster.answer(asked, "describing the cluster").cluster_id)
+
+        def question() -> str:
+            asked = self._cluster.client.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
+            return str(result(asked).cluster_id)
+
+        return self._cluster.ask("describing the cluster", question)
 
     def topic(self, name: str) -> TopicIdentity | None:
         """Follow the port; `settings` are those made for this topic, not the cluster's."""
         found = self._cluster.describe([name])[name]
         if found is None:
             return None
-        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-        asked = self._cluster.client.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)
-        try:
-            entries = self._cluster.answer(asked[resource], f"settings of topic `{name}`")
-        except KafkaException:  # it was deleted since
+        settings = self._settings(name)
+        if settings is None:
             return None
-        settings = {
-            entry.name: entry.value
-            for entry in entries.values()
-            if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
-        }
         return TopicIdentity(
-            topic_id=str(found.topic_id),
-            partition_count=len(found.partitions),
-            settings=dict(sorted(settings.items())),
+            topic_id=str(found.topic_id), partition_count=len(found.partitions), settings=settings
         )
 
     def committed(
         self, group_id: str, topic: str, partitions: Sequence[int]
     ) -> Mapping[int, OffsetCommit | None]:
         """Follow the port: the broker itself says that an offset is not stable."""
-        wanted = [ClientPartition(topic, partition) for partition in partitions]
-        asked = self._cluster.client.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group_id, wanted)],
-            require_stable=True,
-            request_timeout=REQUEST_TIMEOUT_S,
+        asked_for = ConsumerGroupTopicPartitions(
+            group_id, [ClientPartition(topic, partition) for partition in partitions]
         )
-        doing = f"committed offsets of group `{group_id}`"
+
+        def question() -> Sequence[ClientPartition]:
+            asked = self._cluster.client.list_consumer_group_offsets(
+                [asked_for], require_stable=True, request_timeout=REQUEST_TIMEOUT_S
+            )
+            answered: Sequence[ClientPartition] = result(asked[group_id]).topic_partitions
+            return answered
+
         try:
-            answered = self._cluster.answer(asked[group_id], doing)
+            answered = self._cluster.ask(f"committed offsets of group `{group_id}`", question)
         except KafkaException as error:
             if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return dict.fromkeys(partitions)
             raise
         found: dict[int, OffsetCommit | None] = dict.fromkeys(partitions)
-        for item in answered.topic_partitions:
+        for item in answered:
             if item.error is not None:
                 raise self._not_committed(item, group_id)
             if item.offset >= 0:
@@ -117,19 +115,16 @@ class KafkaReader:
         """Follow the port. Raises `Unreachable` for a partition that is not there."""
         if not partitions:
             return {}
-        committed, everything = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
-        answers = [
-            self._ask_offsets(partitions, spec, isolation)
-            for spec, isolation in (
-                (OffsetSpec.earliest(), everything),
-                (OffsetSpec.latest(), committed),
-                (OffsetSpec.latest(), everything),
-            )
-        ]
+        doing = f"ends of {len(partitions)} partitions"
+        try:
+            first, stable, high = self._cluster.ask(doing, lambda: self._ask_ends(partitions))
+        except KafkaException as error:
+            raise Unreachable(f"{doing}: {told(error_of(error))}") from error
         ends: dict[TopicPartition, Ends] = {}
         for where in partitions:
-            first, stable, high = (self._offset(answer, where) for answer in answers)
-            ends[where] = Ends(first, max(stable, first), max(high, stable, first))
+            begin = first[where]
+            committed = max(begin, stable[where])
+            ends[where] = Ends(begin, committed, max(committed, high[where]))
         return ends
 
     def read(self, partition: TopicPartition, *, offset: int, records_max: int) -> ReadSlice:
@@ -179,22 +174,49 @@ class KafkaReader:
             start = part.next_offset
         return found
 
-    def _ask_offsets(
-        self, partitions: Sequence[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
-    ) -> Mapping[tuple[str, int], object]:
-        asked = self._cluster.client.list_offsets(
-            {ClientPartition(topic, number): spec for topic, number in partitions},
-            isolation_level=isolation,
-            request_timeout=REQUEST_TIMEOUT_S,
-        )
-        return {(where.topic, where.partition): future for where, future in asked.items()}
+    def _settings(self, name: str) -> Mapping[str, str] | None:
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
 
-    def _offset(self, answers: Mapping[tuple[str, int], object], where: TopicPartition) -> int:
-        doing = f"ends of partition {where.partition} of `{where.topic}`"
+        def question() -> Mapping[str, str]:
+            asked = self._cluster.client.describe_configs(
+                [resource], request_timeout=REQUEST_TIMEOUT_S
+            )
+            entries = sorted(result(asked[resource]).values(), key=lambda entry: entry.name)
+            return {
+                entry.name: entry.value
+                for entry in entries
+                if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+            }
+
         try:
-            return int(self._cluster.answer(answers[where], doing).offset)  # type: ignore[arg-type,attr-defined]
-        except KafkaException as error:
-            raise Unreachable(f"{doing}: {told(error_of(error))}") from error
+            return self._cluster.ask(f"settings of topic `{name}`", question)
+        except KafkaException:  # it was deleted since
+            return None
+
+    def _ask_ends(
+        self, partitions: Sequence[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], ...]:
+        """Ask for first, last stable and highest offsets: three requests under way at once."""
+        committed, everything = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
+        asked = [
+            self._cluster.client.list_offsets(
+                {ClientPartition(topic, number): spec for topic, number in partitions},
+                isolation_level=isolation,
+                request_timeout=REQUEST_TIMEOUT_S,
+            )
+            for spec, isolation in (
+                (OffsetSpec.earliest(), everything),
+                (OffsetSpec.latest(), committed),
+                (OffsetSpec.latest(), everything),
+            )
+        ]
+        return tuple(
+            {
+                TopicPartition(where.topic, where.partition): int(result(future).offset)
+                for where, future in futures.items()
+            }
+            for futures in asked
+        )
 
     def _stand_at(self, partition: TopicPartition, offset: int) -> None:
         """Read on where the last slice ended, or begin anew."""
