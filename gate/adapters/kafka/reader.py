@@ -34,6 +34,7 @@ from gate.ports import (
 )
 
 _POLL_S: Final = 0.2
+_BULK_RECORDS: Final = 1_000
 _LAST_WINDOW: Final = 8
 _LAST_GROWTH: Final = 8
 _SLICE_MAX: Final = 5_000
@@ -54,6 +55,7 @@ class KafkaReader:
         self._cluster = Cluster(connection)
         self._reasons = Reasons()
         self._consumer = Consumer(reader_properties(connection, self._reasons))
+        self._known: set[str] = set()
         self._at: tuple[TopicPartition, int] | None = None
 
     def close(self) -> None:
@@ -142,9 +144,12 @@ class KafkaReader:
         try:
             found = self._collect(partition, offset, ends.last_stable, records_max)
         except GateError:
-            self._at = None
+            self._rest()
             raise
-        self._at = (partition, found.next_offset)
+        if _BULK_RECORDS <= records_max <= len(found.records):
+            self._at = (partition, found.next_offset)  # the next slice is on its way already
+        else:
+            self._rest()
         return found
 
     def last(self, partition: TopicPartition) -> LogRecord | None:
@@ -218,9 +223,20 @@ class KafkaReader:
             for futures in asked
         )
 
+    def _rest(self) -> None:
+        """Fetch nothing more: at the end of a partition the client would ask all the time."""
+        self._consumer.unassign()
+        self._at = None
+
     def _stand_at(self, partition: TopicPartition, offset: int) -> None:
-        """Read on where the last slice ended, or begin anew."""
+        """Read on where the last slice ended, or begin anew.
+
+        The client looks for the leader of a topic new to it once a second: it is told at once.
+        """
         if self._at != (partition, offset):
+            if partition.topic not in self._known:
+                self._consumer.list_topics(partition.topic, timeout=REQUEST_TIMEOUT_S)
+                self._known.add(partition.topic)
             where = ClientPartition(partition.topic, partition.partition, offset)
             self._consumer.assign([where])
 

@@ -105,7 +105,7 @@ def input_properties(
         "heartbeat.interval.ms": min(3_000, connection.session_timeout_ms // 3),
         "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
         "queued.max.messages.kbytes": 32 * 1024,
-        "fetch.wait.max.ms": 100,
+        "fetch.wait.max.ms": 1,
     }
 
 
@@ -119,7 +119,7 @@ def reader_properties(connection: Connection, on_error: ErrorCallback) -> Proper
         "group.id": "gate-reader-never-joins",
         "enable.partition.eof": True,
         "queued.max.messages.kbytes": 16 * 1024,
-        "fetch.wait.max.ms": 10,
+        "fetch.wait.max.ms": 1,
     }
 
 
