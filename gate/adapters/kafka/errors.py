@@ -62,7 +62,7 @@ def kind_of(error: KafkaError) -> Kind:
     """Classify an error. A group that went to another process of this slot counts as fenced."""
     if error.code() in _FENCED or error.code() in _LOST_GROUP:
         return Kind.FENCED
-    if error.fatal():
+    if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - a consumer's has no flag
         return Kind.FATAL
     if error.txn_requires_abort():
         return Kind.ABORT

@@ -157,7 +157,7 @@ class _Delivered:
     def callback(self, number: int) -> Delivery:
         messages = self._messages
 
-        def store(error: KafkaError | None, message: Message) -> None:
+        def store(_error: KafkaError | None, message: Message) -> None:
             messages[number] = message
 
         return store

@@ -105,7 +105,7 @@ def input_properties(
         "heartbeat.interval.ms": min(3_000, connection.session_timeout_ms // 3),
         "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
         "queued.max.messages.kbytes": 32 * 1024,
-        "fetch.wait.max.ms": 1,
+        "fetch.wait.max.ms": 100,
     }
 
 
