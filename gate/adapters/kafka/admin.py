@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import error_of, told

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, TopicDescription
+from confluent_kafka.admin import AdminClient
 
 from gate.adapters.kafka.errors import Reasons, error_of, told
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties
-from gate.errors import TransactionAborted
+from gate.errors import TransactionAborted, Unreachable
 from gate.ports import OutputRecord
 
 Answer = TypeVar("Answer")
@@ -69,25 +69,28 @@ class Cluster:
         while True:
             try:
                 found = question()
-            except FutureTimeout as error:
-                raise self.reasons.unreachable(doing, "no answer in time", self._servers) from error
+            except FutureTimeout as late:
+                raise self._gone(doing, "no answer in time") from late
             except KafkaException as raised:
                 error = error_of(raised)
                 if error.code() in _ABOUT_THE_THING:
                     raise
                 if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
-                    why = told(error)
-                    raise self.reasons.unreachable(doing, why, self._servers) from raised
+                    raise self._gone(doing, told(error)) from raised
                 time.sleep(_ASK_AGAIN_S)
             else:
                 self.reasons.clear()
                 return found
 
-    def describe(self, names: Iterable[str]) -> Mapping[str, TopicDescription | None]:
+    def _gone(self, doing: str, why: str) -> Unreachable:
+        self.client.poll(0)  # lets the error callback tell what happened meanwhile
+        return self.reasons.unreachable(doing, why, self._servers)
+
+    def describe(self, names: Iterable[str]) -> Mapping[str, Any]:
         """Return the descriptions of topics, `None` for one that does not exist."""
         wanted = sorted(set(names))
 
-        def question() -> Mapping[str, TopicDescription | None]:
+        def question() -> Mapping[str, Any]:
             asked = self.client.describe_topics(
                 TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT_S
             )
@@ -134,7 +137,7 @@ def result(future: "Future[Answer]") -> Answer:
     return future.result(timeout=REQUEST_TIMEOUT_S + 1)
 
 
-def _described(future: "Future[TopicDescription]") -> TopicDescription | None:
+def _described(future: "Future[Any]") -> Any:
     try:
         return result(future)
     except KafkaException as error:

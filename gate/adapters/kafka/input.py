@@ -6,9 +6,9 @@ partition is paused from its assignment to its `resume`; what arrives for it mea
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from gate.adapters.kafka.errors import Kind, Reasons, error_of, kind_of, told
@@ -141,7 +141,7 @@ class KafkaInput:
         paused = sorted(self._owned - positions.keys())
         self._consumer.pause([ClientPartition(self._topic, number) for number in paused])
 
-    def _records(self, messages: Sequence[Message]) -> list[LogRecord]:
+    def _records(self, messages: Sequence[Any]) -> list[LogRecord]:
         """Keep the records of running partitions up to the first that can not be read."""
         records: list[LogRecord] = []
         positions = self._positions
@@ -156,7 +156,7 @@ class KafkaInput:
                 positions[partition] = message.offset() + 1
         return records
 
-    def _take_error(self, error: KafkaError, message: Message, cut: set[int]) -> None:
+    def _take_error(self, error: KafkaError, message: Any, cut: set[int]) -> None:
         partition = message.partition()
         if kind_of(error) in {Kind.FENCED, Kind.FATAL}:
             raise self._fatal(error)

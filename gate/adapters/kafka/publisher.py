@@ -5,7 +5,7 @@ publisher that took it over later fences this one.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
@@ -152,7 +152,7 @@ class _Delivered:
     """
 
     def __init__(self, count: int) -> None:
-        self._messages: list[Message | None] = [None] * count
+        self._messages: list[Any] = [None] * count
 
     def callback(self, number: int) -> Delivery:
         messages = self._messages

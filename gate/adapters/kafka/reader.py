@@ -7,7 +7,7 @@ request to each broker.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import (
     Consumer,
@@ -17,7 +17,11 @@ from confluent_kafka import (
     KafkaException,
 )
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import ConfigResource, ConfigSource, OffsetSpec
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    ConfigResource,
+    ConfigSource,
+    OffsetSpec,
+)
 
 from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import Reasons, error_of, told
@@ -33,6 +37,8 @@ from gate.ports import (
     TopicPartition,
 )
 
+_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _POLL_S: Final = 0.2
 _BULK_RECORDS: Final = 1_000
 _LAST_WINDOW: Final = 8
@@ -91,11 +97,11 @@ class KafkaReader:
             group_id, [ClientPartition(topic, partition) for partition in partitions]
         )
 
-        def question() -> Sequence[ClientPartition]:
+        def question() -> Sequence[Any]:
             asked = self._cluster.client.list_consumer_group_offsets(
                 [asked_for], require_stable=True, request_timeout=REQUEST_TIMEOUT_S
             )
-            answered: Sequence[ClientPartition] = result(asked[group_id]).topic_partitions
+            answered: Sequence[Any] = result(asked[group_id]).topic_partitions
             return answered
 
         try:
@@ -210,9 +216,9 @@ class KafkaReader:
                 request_timeout=REQUEST_TIMEOUT_S,
             )
             for spec, isolation in (
-                (OffsetSpec.earliest(), everything),
-                (OffsetSpec.latest(), committed),
-                (OffsetSpec.latest(), everything),
+                (_EARLIEST, everything),
+                (_LATEST, committed),
+                (_LATEST, everything),
             )
         ]
         return tuple(
@@ -249,7 +255,7 @@ class KafkaReader:
         while True:
             first = self._consumer.poll(_POLL_S)
             rest = records_max - len(records) - 1
-            messages = [] if first is None else [first]
+            messages: list[Any] = [] if first is None else [first]
             if first is not None and first.error() is None and rest > 0:
                 messages += self._consumer.consume(min(rest, _SLICE_MAX), 0)
             for message in messages:
@@ -281,7 +287,7 @@ class KafkaReader:
             raise Lost(text, partition=partition.partition, offset=offset)
         raise Unreadable(text, partition=partition.partition, offset=offset)
 
-    def _not_committed(self, item: ClientPartition, group_id: str) -> GateError:
+    def _not_committed(self, item: Any, group_id: str) -> GateError:
         text = f"offset of partition {item.partition} of group `{group_id}`: {told(item.error)}"
         if item.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
             return Pending(text)

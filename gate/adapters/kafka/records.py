@@ -1,12 +1,17 @@
 """Turns the client's messages into records of the log."""
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from gate.ports import LogRecord
 
 
-def record_of(message: Message) -> LogRecord:
-    """Return the record in a message that is no error. A header without a value counts as empty."""
+def record_of(message: Any) -> LogRecord:
+    """Return the record in a client's message that is no error.
+
+    A header without a value counts as empty. Untyped, as the client's types allow for errors.
+    """
     kind, time_ms = message.timestamp()
     headers = message.headers()
     return LogRecord(

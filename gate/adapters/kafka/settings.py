@@ -7,7 +7,7 @@ name. `design/transaction.md` §1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError
 
@@ -19,7 +19,7 @@ MAX_POLL_INTERVAL_MS: Final = 180_000
 REQUEST_TIMEOUT_S: Final = 10.0
 
 ErrorCallback = Callable[[KafkaError], None]
-Properties = dict[str, object]
+Properties = dict[str, Any]
 
 _ALLOWED: Final = frozenset(
     {
@@ -66,7 +66,7 @@ class Connection:
 
 def _common(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:
     return {
-        "log_level": 3,
+        "log_level": 2,
         **connection.properties,
         "bootstrap.servers": connection.bootstrap_servers,
         "client.id": client_id,
