@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 PYTEST := $(BIN)/python -m pytest
+KAFKA := deploy/local-kafka/local_kafka.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench pins clean
+.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench kafka kafka-stop pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,8 +61,15 @@ slow: $(DEV) ## tier 2: larger simulations, fuzzing, more kills
 bench: $(DEV) ## decisions per second and the cost of each step
 	$(BIN)/python -m loadtest.embedded
 
+kafka: $(RUN) ## start a real Kafka broker on this machine (needs Java 17), print its address
+	@$(BIN)/python $(KAFKA) start --folder build/kafka
+
+kafka-stop: ## stop it; its data stay in build/kafka
+	@$(PYTHON) $(KAFKA) stop --folder build/kafka
+
 pins: $(DEV) ## write the exact versions that are installed to constraints.txt
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
 
 clean: ## remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@[ ! -f build/kafka/cluster.json ] || $(PYTHON) $(KAFKA) stop --folder build/kafka
+	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

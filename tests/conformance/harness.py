@@ -5,8 +5,15 @@ and skipped here, with its reason.
 """
 
 import sqlite3
+import time
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient
+
+from gate.adapters.clock import SystemClock
 from gate.adapters.embedded import (
     EmbeddedAdmin,
     EmbeddedInput,
@@ -16,6 +23,14 @@ from gate.adapters.embedded import (
     Seat,
 )
 from gate.adapters.embedded.file import row_id
+from gate.adapters.kafka import (
+    KafkaAdmin,
+    KafkaInput,
+    KafkaOutput,
+    KafkaPublisher,
+    KafkaReader,
+)
+from gate.errors import Pending
 from gate.ports import (
     Admin,
     GroupIdentity,
@@ -25,10 +40,12 @@ from gate.ports import (
     OffsetCommit,
     Output,
     OutputRecord,
+    Polled,
     Publisher,
     TopicPartition,
     TopicSpec,
 )
+from tests.kafka.world import connection_to, remove_topics
 from tests.simulation.simulated_log import SimulatedLog
 from tests.simulation.world import SimulatedClock, World
 
@@ -44,6 +61,8 @@ class Harness:
     """One log with three topics."""
 
     clock: SimulatedClock
+    left_out: ClassVar[dict[str, str]] = {}
+    """Tests that this log can not be held to, each with its reason."""
 
     def admin(self) -> Admin:
         raise NotImplementedError
@@ -73,6 +92,9 @@ class Harness:
                 for name in (REQUESTS, APPROVED, CHANGELOG)
             ]
         )
+
+    def close(self) -> None:
+        """Let go of what the test opened."""
 
     def joined(self) -> Input:
         """Return an input that has its partitions, all paused."""
@@ -203,3 +225,152 @@ class SimulatedHarness(Harness):
 
     def truncate(self, partition: TopicPartition, first: int) -> None:
         self.log.truncate(partition, first)
+
+
+_ARRIVAL_S = 0.6
+_QUIET_MS = 40
+_MARKER_S = 0.5
+_FENCING_S = 5.0
+
+
+class _BrokerClock(SystemClock):
+    def advance(self, duration_ms: int) -> None:
+        pytest.xfail("a broker takes its time from the machine's clock")
+
+
+class _PatientInput(KafkaInput):
+    """Waits where a poll without a timeout means "what is there": a fetch takes its time."""
+
+    patience_s = _ARRIVAL_S
+
+    def poll(self, *, records_max: int, timeout_ms: int) -> Polled:
+        if timeout_ms:
+            return super().poll(records_max=records_max, timeout_ms=timeout_ms)
+        deadline = time.monotonic() + self.patience_s
+        assigned: tuple[int, ...] = ()
+        records: list[LogRecord] = []
+        while time.monotonic() < deadline and len(records) < records_max:
+            found = super().poll(records_max=records_max - len(records), timeout_ms=_QUIET_MS)
+            assigned += found.assigned
+            records += found.records
+            if assigned or (records and not found.records):
+                break
+        return Polled(assigned, (), records)
+
+
+class _PatientReader(KafkaReader):
+    """A commit is visible some milliseconds after it has returned; a dead member a session."""
+
+    def ends(self, partitions):
+        deadline = time.monotonic() + _MARKER_S
+        while True:
+            found = super().ends(partitions)
+            if all(e.last_stable == e.high_watermark for e in found.values()):
+                return found
+            if time.monotonic() > deadline:
+                return found
+            time.sleep(0.005)
+
+    def committed(self, group_id, topic, partitions):
+        deadline = time.monotonic() + _MARKER_S
+        while True:
+            try:
+                return super().committed(group_id, topic, partitions)
+            except Pending:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+
+    def group_is_empty(self, group_id: str) -> bool:
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            if super().group_is_empty(group_id):
+                return True
+            time.sleep(0.05)
+        return False
+
+
+class _PatientPublisher(KafkaPublisher):
+    """Waits for the markers of a transaction, so that offsets after it are known."""
+
+    def publish(self, records, *, transactional_id=None):
+        offsets = super().publish(records, transactional_id=transactional_id)
+        if transactional_id is not None:
+            reader = _PatientReader(self._connection)
+            reader.ends([TopicPartition(r.topic, r.partition) for r in records])
+            reader.close()
+        return offsets
+
+
+class KafkaHarness(Harness):
+    """On a real broker that all tests share: each begins with new topics."""
+
+    left_out: ClassVar[dict[str, str]] = {
+        "test_a_busy_partition_does_not_starve_the_others": (
+            "the client hands out one fetch response partition by partition, so another has its "
+            "turn after at most one response; tests/kafka/test_claims.py bounds that"
+        )
+    }
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.connection = connection_to(bootstrap)
+        self.clock = _BrokerClock()
+        self.opened_parts: list = []
+        self.members: list[_PatientInput] = []
+
+    def _keep(self, part):
+        self.opened_parts.append(part)
+        return part
+
+    def make_topics(self) -> None:
+        if not self.opened_parts:
+            remove_topics(self.bootstrap, (REQUESTS, APPROVED, CHANGELOG))
+            self.opened_parts.append(self.admin())
+        super().make_topics()
+
+    def admin(self) -> KafkaAdmin:
+        return KafkaAdmin(self.connection, replication_factor=1)
+
+    def input(self) -> _PatientInput:
+        for older in self.members:
+            older.patience_s = _FENCING_S
+        member = _PatientInput(self.connection, group_id=GROUP, slot="0", topic=REQUESTS)
+        self.members.append(member)
+        return self._keep(member)
+
+    def joined(self) -> Input:
+        member = self.input()
+        polled = member.poll(records_max=1, timeout_ms=0)
+        while not polled.assigned:
+            polled = member.poll(records_max=1, timeout_ms=0)
+        assert polled == (tuple(range(PARTITION_COUNT)), (), [])
+        return member
+
+    def output(self, transactional_id: str = "gate.0") -> KafkaOutput:
+        return self._keep(
+            KafkaOutput(self.connection, transactional_id=transactional_id, input_topic=REQUESTS)
+        )
+
+    def reader(self) -> KafkaReader:
+        return self._keep(_PatientReader(self.connection))
+
+    def publisher(self) -> KafkaPublisher:
+        publisher = self._keep(_PatientPublisher(self.connection))
+        while not self.members and publisher._cluster.has_members(GROUP):
+            time.sleep(0.05)  # the session of an earlier test's member
+        return publisher
+
+    def damage(self, partition: TopicPartition, offset: int) -> None:
+        pytest.xfail("nothing damages a stored record of a running broker from outside")
+
+    def truncate(self, partition: TopicPartition, first: int) -> None:
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
+        where = ClientPartition(partition.topic, partition.partition, first)
+        for future in client.delete_records([where]).values():
+            future.result(10)
+
+    def close(self) -> None:
+        for part in reversed(self.opened_parts):
+            if hasattr(part, "close"):
+                part.close()

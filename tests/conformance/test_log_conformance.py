@@ -1,5 +1,6 @@
 """What every implementation of the log's ports promises; `harness.py` builds each."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,31 @@ from tests.conformance.harness import (
     SETTINGS,
     EmbeddedHarness,
     Harness,
+    KafkaHarness,
     SimulatedHarness,
 )
+from tests.kafka.local import kafka
+
+__all__ = ["kafka"]
 
 
-@pytest.fixture(params=["embedded", "simulated"])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    made: Harness = EmbeddedHarness(tmp_path) if request.param == "embedded" else SimulatedHarness()
+@pytest.fixture(
+    params=["embedded", "simulated", pytest.param("kafka", marks=pytest.mark.integration)]
+)
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    made: Harness
+    if request.param == "kafka":
+        made = KafkaHarness(request.getfixturevalue("kafka").bootstrap)
+    elif request.param == "embedded":
+        made = EmbeddedHarness(tmp_path)
+    else:
+        made = SimulatedHarness()
+    reason = made.left_out.get(request.node.originalname)
+    if reason is not None:
+        pytest.xfail(reason)
     made.make_topics()
-    return made
+    yield made
+    made.close()
 
 
 def request(number: int, partition: int = 0) -> OutputRecord:

@@ -1,0 +1,146 @@
+"""Bounded questions to a cluster, shared by reader, publisher and the maker of topics.
+
+Promises that every answer comes within the request timeout or raises `Unreachable` with the
+reasons that the client told meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from gate.adapters.kafka.errors import Reasons, error_of, told
+from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties
+from gate.errors import TransactionAborted, Unreachable
+from gate.ports import OutputRecord
+
+Answer = TypeVar("Answer")
+
+_ASK_AGAIN_S: Final = 0.05
+_ON_ITS_WAY: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+    }
+)
+_ABOUT_THE_THING: Final = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.GROUP_ID_NOT_FOUND,
+        KafkaError.TOPIC_ALREADY_EXISTS,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_CONFIG,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
+
+
+class Cluster:
+    """An admin client with bounded waits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.reasons = Reasons()
+        self._servers = connection.bootstrap_servers
+        self.client = AdminClient(admin_properties(connection, self.reasons))
+        self._counts: dict[str, int] = {}
+
+    def ask(self, doing: str, question: Callable[[], Answer]) -> Answer:
+        """Return the question's answer, asking again while a coordinator or leader is on its way.
+
+        Raises `Unreachable`. An error about the thing asked for (`_ABOUT_THE_THING`) is the
+        caller's: it stays as it is.
+        """
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                found = question()
+            except FutureTimeout as late:
+                raise self._gone(doing, "no answer in time") from late
+            except KafkaException as raised:
+                error = error_of(raised)
+                if error.code() in _ABOUT_THE_THING:
+                    raise
+                if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
+                    raise self._gone(doing, told(error)) from raised
+                time.sleep(_ASK_AGAIN_S)
+            else:
+                self.reasons.clear()
+                return found
+
+    def _gone(self, doing: str, why: str) -> Unreachable:
+        self.client.poll(0)  # lets the error callback tell what happened meanwhile
+        return self.reasons.unreachable(doing, why, self._servers)
+
+    def describe(self, names: Iterable[str]) -> Mapping[str, Any]:
+        """Return the descriptions of topics, `None` for one that does not exist."""
+        wanted = sorted(set(names))
+
+        def question() -> Mapping[str, Any]:
+            asked = self.client.describe_topics(
+                TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT_S
+            )
+            return {name: _described(future) for name, future in asked.items()}
+
+        return self.ask(f"describing topics {', '.join(wanted)}", question)
+
+    def check_place(self, record: OutputRecord) -> None:
+        """Raise `TransactionAborted` unless the record's topic has its partition.
+
+        A produce to an unknown topic would wait for the whole transaction timeout.
+        """
+        count = self._counts.get(record.topic)
+        if count is None or record.partition >= count:
+            found = self.describe([record.topic])[record.topic]
+            count = 0 if found is None else len(found.partitions)
+            if count:
+                self._counts[record.topic] = count
+        if not 0 <= record.partition < count:
+            raise TransactionAborted(
+                f"topic `{record.topic}`: expected a partition {record.partition}, found {count} "
+                "partitions: make the gate's topics, or wait for the brokers to know them"
+            )
+
+    def has_members(self, group_id: str) -> bool:
+        """Say whether a group has a member."""
+
+        def question() -> bool:
+            asked = self.client.describe_consumer_groups(
+                [group_id], request_timeout=REQUEST_TIMEOUT_S
+            )
+            return bool(result(asked[group_id]).members)
+
+        try:
+            return self.ask(f"describing group `{group_id}`", question)
+        except KafkaException as error:
+            if error_of(error).code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+            return False
+
+
+def result(future: "Future[Answer]") -> Answer:
+    """Return a future's result, or raise within the request timeout and a second."""
+    return future.result(timeout=REQUEST_TIMEOUT_S + 1)
+
+
+def _described(future: "Future[Any]") -> Any:
+    try:
+        return result(future)
+    except KafkaException as error:
+        if error_of(error).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        return None

@@ -1,0 +1,196 @@
+"""The requests topic as one static member of the gate's group, read committed.
+
+Rebalance callbacks only collect events: an exception in one would not stop the assignment. A
+partition is paused from its assignment to its `resume`; what arrives for it meanwhile is dropped.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
+
+from gate.adapters.kafka.errors import Kind, Reasons, error_of, kind_of, told
+from gate.adapters.kafka.membership import read_membership
+from gate.adapters.kafka.records import record_of
+from gate.adapters.kafka.settings import Connection, input_properties
+from gate.errors import Fenced, GateError, Lost, Unreadable
+from gate.ports import GroupIdentity, LogRecord, Polled
+
+_PROBE_TIMEOUT_S: Final = 0.5
+_UNREADABLE: Final = frozenset(
+    {
+        KafkaError._BAD_MSG,  # noqa: SLF001
+        KafkaError._BAD_COMPRESSION,  # noqa: SLF001
+        KafkaError._NOT_IMPLEMENTED,  # noqa: SLF001
+        KafkaError.INVALID_MSG,
+    }
+)
+
+
+class KafkaInput:
+    """Implements `gate.ports.Input`. Joins the group by the first polls."""
+
+    def __init__(self, connection: Connection, *, group_id: str, slot: str, topic: str) -> None:
+        self._group_id = group_id
+        self._topic = topic
+        self._servers = connection.bootstrap_servers
+        self._reasons = Reasons()
+        self._positions: dict[int, int] = {}
+        """The next offset of each partition that is not paused."""
+        self._owned: set[int] = set()
+        self._assigned: list[int] = []
+        self._revoked: list[int] = []
+        self._fault: Lost | Unreadable | None = None
+        self._ended: Fenced | None = None
+        """The client tells once that its membership is over, and is silent from then on."""
+        self._is_closed = False
+        properties = input_properties(
+            connection, group_id=group_id, slot=slot, on_error=self._reasons
+        )
+        self._consumer = Consumer(properties)
+        self._consumer.subscribe(
+            [topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def poll(self, *, records_max: int, timeout_ms: int) -> Polled:
+        """Follow the port. Waits for the whole timeout unless `records_max` records come."""
+        if self._ended is not None:
+            raise Fenced(str(self._ended)) from self._ended
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        try:
+            messages = self._consumer.consume(records_max, timeout_ms / 1000)
+        except KafkaException as error:
+            raise self._fatal(error_of(error)) from error
+        records = self._records(messages)
+        polled = Polled(tuple(self._assigned), tuple(self._revoked), records)
+        self._assigned, self._revoked = [], []
+        if not messages and self._reasons.is_down:
+            self._probe()
+        if self._fault is not None and polled == ((), (), []):
+            fault, self._fault = self._fault, None
+            raise fault
+        return polled
+
+    def resume(self, partition: int, *, offset: int) -> None:
+        """Follow the port."""
+        assert partition in self._owned, f"partition {partition} is not assigned"
+        if self._fault is not None and self._fault.partition == partition:
+            self._fault = None
+        where = ClientPartition(self._topic, partition, offset)
+        is_paused = partition not in self._positions
+        self._positions[partition] = offset
+        try:
+            self._consumer.seek(where)
+            if is_paused:
+                self._consumer.resume([where])
+        except KafkaException:  # after an offset out of range the client fetches no more
+            self._assign_anew()
+        if is_paused:
+            self._wake(where)
+
+    def pause(self, partition: int) -> None:
+        """Follow the port."""
+        if self._positions.pop(partition, None) is not None:
+            self._consumer.pause([ClientPartition(self._topic, partition)])
+        if self._fault is not None and self._fault.partition == partition:
+            self._fault = None
+
+    def group_identity(self) -> GroupIdentity:
+        """Follow the port; before the first assignment the generation is -1."""
+        return read_membership(self._consumer.consumer_group_metadata(), self._group_id)
+
+    def close(self) -> None:
+        """Close. A static member stays one until its session ends. A second call does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: Sequence[ClientPartition]) -> None:
+        """Take the partitions, paused; where to begin `resume` says."""
+        del consumer
+        numbers = [partition.partition for partition in partitions]
+        self._assigned += numbers
+        self._owned.update(numbers)
+        self._assign_anew()
+
+    def _on_revoke(self, consumer: Consumer, partitions: Sequence[ClientPartition]) -> None:
+        del consumer  # the client itself lets go of the assignment
+        numbers = [partition.partition for partition in partitions]
+        self._revoked += [number for number in numbers if number not in self._assigned]
+        self._assigned = [number for number in self._assigned if number not in numbers]
+        self._owned.difference_update(numbers)
+        for number in numbers:
+            self._positions.pop(number, None)
+
+    def _assign_anew(self) -> None:
+        """Assign everything owned: what runs at its position, the rest paused at the end.
+
+        The end, as an offset that is out of range would be reported once, and stop the fetching.
+        """
+        positions = self._positions
+        self._consumer.assign(
+            [
+                ClientPartition(self._topic, number, positions.get(number, OFFSET_END))
+                for number in sorted(self._owned)
+            ]
+        )
+        paused = sorted(self._owned - positions.keys())
+        self._consumer.pause([ClientPartition(self._topic, number) for number in paused])
+
+    def _records(self, messages: Sequence[Any]) -> list[LogRecord]:
+        """Keep the records of running partitions up to the first that can not be read."""
+        records: list[LogRecord] = []
+        positions = self._positions
+        cut: set[int] = set()
+        for message in messages:
+            error = message.error()
+            partition = message.partition()
+            if error is not None:
+                self._take_error(error, message, cut)
+            elif partition in positions and partition not in cut:
+                records.append(record_of(message))
+                positions[partition] = message.offset() + 1
+        return records
+
+    def _take_error(self, error: KafkaError, message: Any, cut: set[int]) -> None:
+        partition = message.partition()
+        if kind_of(error) in {Kind.FENCED, Kind.FATAL}:
+            raise self._fatal(error)
+        if partition is None or partition not in self._positions:
+            return  # of a paused partition, or for the error callback
+        offset = message.offset()
+        text = f"partition {partition} can not be read from offset {offset}: {told(error)}"
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            fault: Lost | Unreadable = Lost(text, partition=partition, offset=offset)
+        elif error.code() in _UNREADABLE:
+            fault = Unreadable(text, partition=partition, offset=offset)
+        else:
+            return
+        cut.add(partition)
+        if self._fault is None or isinstance(fault, Lost):
+            self._fault = fault
+
+    def _wake(self, where: ClientPartition) -> None:
+        """Wake the client's thread of the leader: with all paused it sleeps for up to a second."""
+        with suppress(KafkaException):
+            self._consumer.get_watermark_offsets(where, timeout=_PROBE_TIMEOUT_S, cached=False)
+
+    def _fatal(self, error: KafkaError) -> GateError:
+        kind = kind_of(error)
+        if kind in {Kind.FENCED, Kind.FATAL}:
+            self._ended = Fenced(f"slot_in_use: group `{self._group_id}`: {told(error)}")
+            return self._ended
+        return self._reasons.unreachable("polling", told(error), self._servers)
+
+    def _probe(self) -> None:
+        """After "all brokers down": raise until one answers."""
+        try:
+            self._consumer.list_topics(self._topic, timeout=_PROBE_TIMEOUT_S)
+        except KafkaException as error:
+            why = told(error_of(error))
+            raise self._reasons.unreachable("polling", why, self._servers) from error
+        self._reasons.clear()

@@ -1,0 +1,294 @@
+"""Reads topics without being a member of a group.
+
+Every wait is bounded. Records come from a consumer that is assigned by hand, read committed; ends,
+offsets and topics from the admin client, so that asking for the ends of many partitions is one
+request to each broker.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+)
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    ConfigResource,
+    ConfigSource,
+    OffsetSpec,
+)
+
+from gate.adapters.kafka.clients import Cluster, result
+from gate.adapters.kafka.errors import Reasons, error_of, told
+from gate.adapters.kafka.records import record_of
+from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, reader_properties
+from gate.errors import GateError, Lost, Pending, Unreachable, Unreadable
+from gate.ports import (
+    Ends,
+    LogRecord,
+    OffsetCommit,
+    ReadSlice,
+    TopicIdentity,
+    TopicPartition,
+)
+
+_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_POLL_S: Final = 0.2
+_BULK_RECORDS: Final = 1_000
+_LAST_WINDOW: Final = 8
+_LAST_GROWTH: Final = 8
+_SLICE_MAX: Final = 5_000
+_LINE_CODES: Final = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+    }
+)
+
+
+class KafkaReader:
+    """Implements `gate.ports.LogReader`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._servers = connection.bootstrap_servers
+        self._cluster = Cluster(connection)
+        self._reasons = Reasons()
+        self._consumer = Consumer(reader_properties(connection, self._reasons))
+        self._known: set[str] = set()
+        self._at: tuple[TopicPartition, int] | None = None
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
+
+    def cluster_id(self) -> str:
+        """Follow the port."""
+
+        def question() -> str:
+            asked = self._cluster.client.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
+            return str(result(asked).cluster_id)
+
+        return self._cluster.ask("describing the cluster", question)
+
+    def topic(self, name: str) -> TopicIdentity | None:
+        """Follow the port; `settings` are those made for this topic, not the cluster's."""
+        found = self._cluster.describe([name])[name]
+        if found is None:
+            return None
+        settings = self._settings(name)
+        if settings is None:
+            return None
+        return TopicIdentity(
+            topic_id=str(found.topic_id), partition_count=len(found.partitions), settings=settings
+        )
+
+    def committed(
+        self, group_id: str, topic: str, partitions: Sequence[int]
+    ) -> Mapping[int, OffsetCommit | None]:
+        """Follow the port: the broker itself says that an offset is not stable."""
+        asked_for = ConsumerGroupTopicPartitions(
+            group_id, [ClientPartition(topic, partition) for partition in partitions]
+        )
+
+        def question() -> Sequence[Any]:
+            asked = self._cluster.client.list_consumer_group_offsets(
+                [asked_for], require_stable=True, request_timeout=REQUEST_TIMEOUT_S
+            )
+            answered: Sequence[Any] = result(asked[group_id]).topic_partitions
+            return answered
+
+        try:
+            answered = self._cluster.ask(f"committed offsets of group `{group_id}`", question)
+        except KafkaException as error:
+            if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return dict.fromkeys(partitions)
+            raise
+        found: dict[int, OffsetCommit | None] = dict.fromkeys(partitions)
+        for item in answered:
+            if item.error is not None:
+                raise self._not_committed(item, group_id)
+            if item.offset >= 0:
+                commit = OffsetCommit(item.partition, item.offset, item.metadata or "")
+                found[item.partition] = commit
+        return found
+
+    def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Ends]:
+        """Follow the port. Raises `Unreachable` for a partition that is not there."""
+        if not partitions:
+            return {}
+        doing = f"ends of {len(partitions)} partitions"
+        try:
+            first, stable, high = self._cluster.ask(doing, lambda: self._ask_ends(partitions))
+        except KafkaException as error:
+            raise Unreachable(f"{doing}: {told(error_of(error))}") from error
+        ends: dict[TopicPartition, Ends] = {}
+        for where in partitions:
+            begin = first[where]
+            committed = max(begin, stable[where])
+            ends[where] = Ends(begin, committed, max(committed, high[where]))
+        return ends
+
+    def read(self, partition: TopicPartition, *, offset: int, records_max: int) -> ReadSlice:
+        """Follow the port. Raises `Unreachable` too."""
+        ends = self.ends([partition])[partition]
+        if not ends.first <= offset <= ends.high_watermark:
+            text = (
+                f"partition {partition.partition} of `{partition.topic}` can not be read from "
+                f"offset {offset}: the log holds {ends.first} to {ends.high_watermark}"
+            )
+            raise Lost(text)
+        if offset >= ends.last_stable or records_max <= 0:
+            return ReadSlice([], offset)
+        self._stand_at(partition, offset)
+        try:
+            found = self._collect(partition, offset, ends.last_stable, records_max)
+        except GateError:
+            self._rest()
+            raise
+        if _BULK_RECORDS <= records_max <= len(found.records):
+            self._at = (partition, found.next_offset)  # the next slice is on its way already
+        else:
+            self._rest()
+        return found
+
+    def last(self, partition: TopicPartition) -> LogRecord | None:
+        """Follow the port: looks at windows before the LSO, each larger than the one before."""
+        ends = self.ends([partition])[partition]
+        window, end = _LAST_WINDOW, ends.last_stable
+        while end > ends.first:
+            start = max(ends.first, ends.last_stable - window)
+            found = self._last_in(partition, start, end)
+            if found is not None:
+                return found
+            end, window = start, window * _LAST_GROWTH
+        return None
+
+    def group_is_empty(self, group_id: str) -> bool:
+        """Follow the port; a static member that closed counts until its session ends."""
+        return not self._cluster.has_members(group_id)
+
+    def _last_in(self, partition: TopicPartition, start: int, end: int) -> LogRecord | None:
+        found: LogRecord | None = None
+        while start < end:
+            part = self.read(partition, offset=start, records_max=min(_SLICE_MAX, end - start))
+            inside = [record for record in part.records if record.offset < end]
+            found = inside[-1] if inside else found
+            if part.next_offset <= start:
+                break
+            start = part.next_offset
+        return found
+
+    def _settings(self, name: str) -> Mapping[str, str] | None:
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+
+        def question() -> Mapping[str, str]:
+            asked = self._cluster.client.describe_configs(
+                [resource], request_timeout=REQUEST_TIMEOUT_S
+            )
+            entries = sorted(result(asked[resource]).values(), key=lambda entry: entry.name)
+            return {
+                entry.name: entry.value
+                for entry in entries
+                if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+            }
+
+        try:
+            return self._cluster.ask(f"settings of topic `{name}`", question)
+        except KafkaException:  # it was deleted since
+            return None
+
+    def _ask_ends(
+        self, partitions: Sequence[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], ...]:
+        """Ask for first, last stable and highest offsets: three requests under way at once."""
+        committed, everything = IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED
+        asked = [
+            self._cluster.client.list_offsets(
+                {ClientPartition(topic, number): spec for topic, number in partitions},
+                isolation_level=isolation,
+                request_timeout=REQUEST_TIMEOUT_S,
+            )
+            for spec, isolation in (
+                (_EARLIEST, everything),
+                (_LATEST, committed),
+                (_LATEST, everything),
+            )
+        ]
+        return tuple(
+            {
+                TopicPartition(where.topic, where.partition): int(result(future).offset)
+                for where, future in futures.items()
+            }
+            for futures in asked
+        )
+
+    def _rest(self) -> None:
+        """Fetch nothing more: at the end of a partition the client would ask all the time."""
+        self._consumer.unassign()
+        self._at = None
+
+    def _stand_at(self, partition: TopicPartition, offset: int) -> None:
+        """Read on where the last slice ended, or begin anew.
+
+        The client looks for the leader of a topic new to it once a second: it is told at once.
+        """
+        if self._at != (partition, offset):
+            if partition.topic not in self._known:
+                self._consumer.list_topics(partition.topic, timeout=REQUEST_TIMEOUT_S)
+                self._known.add(partition.topic)
+            where = ClientPartition(partition.topic, partition.partition, offset)
+            self._consumer.assign([where])
+
+    def _collect(
+        self, partition: TopicPartition, offset: int, end: int, records_max: int
+    ) -> ReadSlice:
+        """Take messages until enough came, or the consumer has passed `end`."""
+        records: list[LogRecord] = []
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while True:
+            first = self._consumer.poll(_POLL_S)
+            rest = records_max - len(records) - 1
+            messages: list[Any] = [] if first is None else [first]
+            if first is not None and first.error() is None and rest > 0:
+                messages += self._consumer.consume(min(rest, _SLICE_MAX), 0)
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    records.append(record_of(message))
+                    offset = records[-1].offset + 1
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    offset = max(offset, message.offset())
+                else:
+                    self._take_error(error, partition, message.offset())
+            if len(records) >= records_max or offset >= end:
+                return ReadSlice(records, offset)
+            if messages:
+                deadline = time.monotonic() + REQUEST_TIMEOUT_S
+            elif time.monotonic() > deadline:
+                doing = f"reading partition {partition.partition} of `{partition.topic}`"
+                why = f"nothing came below offset {end}"
+                raise self._reasons.unreachable(doing, why, self._servers)
+
+    def _take_error(self, error: KafkaError, partition: TopicPartition, offset: int) -> None:
+        if error.code() in _LINE_CODES:
+            return  # the client goes on trying; the deadline is ours
+        text = (
+            f"partition {partition.partition} of `{partition.topic}` can not be read from offset "
+            f"{offset}: {told(error)}"
+        )
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            raise Lost(text, partition=partition.partition, offset=offset)
+        raise Unreadable(text, partition=partition.partition, offset=offset)
+
+    def _not_committed(self, item: Any, group_id: str) -> GateError:
+        text = f"offset of partition {item.partition} of group `{group_id}`: {told(item.error)}"
+        if item.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+            return Pending(text)
+        return Unreachable(text)

@@ -1,0 +1,165 @@
+"""What the gate sets on the Kafka client, and what an operator may add.
+
+Promises that no operator's property reaches a setting on which exactly-once rests: only what is
+about finding, entering and talking to the cluster may be given; everything else is refused by
+name. `design/transaction.md` §1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from confluent_kafka import KafkaError
+
+from gate.errors import ConfigInvalid
+
+TRANSACTION_TIMEOUT_MS: Final = 60_000
+SESSION_TIMEOUT_MS: Final = 20_000
+MAX_POLL_INTERVAL_MS: Final = 180_000
+REQUEST_TIMEOUT_S: Final = 10.0
+
+ErrorCallback = Callable[[KafkaError], None]
+Properties = dict[str, Any]
+
+_ALLOWED: Final = frozenset(
+    {
+        "security.protocol",
+        "client.dns.lookup",
+        "client.rack",
+        "broker.address.family",
+        "broker.address.ttl",
+        "connections.max.idle.ms",
+        "reconnect.backoff.ms",
+        "reconnect.backoff.max.ms",
+        "socket.connection.setup.timeout.ms",
+        "socket.keepalive.enable",
+        "socket.nagle.disable",
+        "metadata.max.age.ms",
+        "debug",
+        "log_level",
+    }
+)
+_ALLOWED_PREFIXES: Final = ("sasl.", "ssl.", "enable.ssl.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Which cluster, and how to enter it. `properties` may hold secrets and are never shown.
+
+    `session_timeout_ms`: how long a silent member keeps its partitions; tests shorten it.
+    Raises `ConfigInvalid` for a property that is not an operator's to give.
+    """
+
+    bootstrap_servers: str
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    session_timeout_ms: int = SESSION_TIMEOUT_MS
+
+    def __post_init__(self) -> None:
+        """Refuse what the gate sets itself, or does not know."""
+        for name in sorted(self.properties):
+            if name not in _ALLOWED and not name.startswith(_ALLOWED_PREFIXES):
+                raise ConfigInvalid(
+                    f"Kafka property `{name}` can not be given: expected one about security or "
+                    "the network; what is about transactions, groups and offsets the gate sets"
+                )
+
+
+def _common(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:
+    return {
+        "log_level": 2,
+        **connection.properties,
+        "bootstrap.servers": connection.bootstrap_servers,
+        "client.id": client_id,
+        "allow.auto.create.topics": False,
+        "error_cb": on_error,
+    }
+
+
+def _reading(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:
+    return {
+        **_common(connection, client_id, on_error),
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "check.crcs": True,
+    }
+
+
+def admin_properties(connection: Connection, on_error: ErrorCallback) -> Properties:
+    """Return the properties of a client that asks about topics, offsets and groups."""
+    return _common(connection, "gate-admin", on_error)
+
+
+def input_properties(
+    connection: Connection, *, group_id: str, slot: str, on_error: ErrorCallback
+) -> Properties:
+    """Return the properties of the gate's member of its group: classic, static, eager range."""
+    return {
+        **_reading(connection, slot, on_error),
+        "group.id": group_id,
+        "group.protocol": "classic",
+        "group.instance.id": slot,
+        "partition.assignment.strategy": "range",
+        "session.timeout.ms": connection.session_timeout_ms,
+        "heartbeat.interval.ms": min(3_000, connection.session_timeout_ms // 3),
+        "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
+        "queued.max.messages.kbytes": 32 * 1024,
+        "fetch.wait.max.ms": 100,
+    }
+
+
+def reader_properties(connection: Connection, on_error: ErrorCallback) -> Properties:
+    """Return the properties of a consumer that is assigned by hand and never joins a group.
+
+    `fetch.wait.max.ms` bounds how long the end of a partition goes unreported.
+    """
+    return {
+        **_reading(connection, "gate-reader", on_error),
+        "group.id": "gate-reader-never-joins",
+        "enable.partition.eof": True,
+        "queued.max.messages.kbytes": 16 * 1024,
+        "fetch.wait.max.ms": 1,
+    }
+
+
+def unjoined_properties(
+    connection: Connection, group_id: str, on_error: ErrorCallback
+) -> Properties:
+    """Return the properties of a consumer that lends its group's name and never joins."""
+    return {**_reading(connection, "gate-init", on_error), "group.id": group_id}
+
+
+def plain_properties(connection: Connection, on_error: ErrorCallback) -> Properties:
+    """Return the properties of an idempotent producer without transactions."""
+    return {
+        **_common(connection, "gate-publisher", on_error),
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "batch.size": 60_000,
+    }
+
+
+def transactional_properties(
+    connection: Connection, transactional_id: str, on_error: ErrorCallback
+) -> Properties:
+    """Return the properties of a transactional producer.
+
+    `retry.backoff.ms`: at the client's default of 100 most back-to-back transactions wait 100 ms
+    for the markers of the one before.
+    """
+    return {
+        **_common(connection, transactional_id, on_error),
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "message.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "enable.idempotence": True,
+        "acks": "all",
+        "retry.backoff.ms": 2,
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "queue.buffering.max.kbytes": 64 * 1024,
+        "queue.buffering.max.messages": 200_000,
+    }

@@ -1,0 +1,78 @@
+"""A whole gate in one process on a real broker, with clean topics."""
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from gate.adapters.clock import SystemClock
+from gate.adapters.kafka import (
+    Connection,
+    KafkaAdmin,
+    KafkaInput,
+    KafkaOutput,
+    KafkaPublisher,
+    KafkaReader,
+)
+from gate.core.topics import transactional_id
+from tests.builders import GATE
+from tests.worlds import TOPICS, World
+
+SESSION_TIMEOUT_MS = 1_500
+
+
+def connection_to(bootstrap: str) -> Connection:
+    return Connection(bootstrap_servers=bootstrap, session_timeout_ms=SESSION_TIMEOUT_MS)
+
+
+def remove_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """Delete topics, and with them the offsets of every group; wait until they are gone."""
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    for future in client.delete_topics(list(names)).values():
+        try:
+            future.result(10)
+        except KafkaException as error:
+            assert error.args[0].name() == "UNKNOWN_TOPIC_OR_PART", error
+    while set(names) & client.list_topics(timeout=10).topics.keys():
+        time.sleep(0.02)
+
+
+class KafkaWorld(World):
+    """On a real broker; the clock is the system's."""
+
+    def __init__(self, bootstrap: str, *, partitions: int = 1) -> None:
+        self.connection = connection_to(bootstrap)
+        remove_topics(bootstrap, TOPICS)
+        self._reader = KafkaReader(self.connection)
+        self._publisher = KafkaPublisher(self.connection)
+        self._wait_for_an_empty_group()
+        super().__init__(
+            admin=KafkaAdmin(self.connection, replication_factor=1),
+            partitions=partitions,
+            clock=SystemClock(),
+        )
+
+    def _wait_for_an_empty_group(self) -> None:
+        while not self._reader.group_is_empty(GATE):
+            time.sleep(0.1)
+
+    def reader(self) -> KafkaReader:
+        return self._reader
+
+    def publisher(self) -> KafkaPublisher:
+        return self._publisher
+
+    def make_input(self) -> KafkaInput:
+        return KafkaInput(self.connection, group_id=GATE, slot="gate-0", topic=TOPICS.requests)
+
+    def make_output(self, slot: str) -> KafkaOutput:
+        return KafkaOutput(
+            self.connection,
+            transactional_id=transactional_id(GATE, slot),
+            input_topic=TOPICS.requests,
+        )
+
+    def close(self) -> None:
+        self._reader.close()
+        self._publisher.close()
