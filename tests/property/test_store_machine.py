@@ -6,6 +6,7 @@ while open and after a close, at least what was flushed after a crash.
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,25 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.present() == state_after(self.batches)
 
 
+def copy_at_rest(source: Path, target: Path) -> None:
+    """Copy the folder of an open store as it stands at one moment: no compaction in between."""
+
+    def listing() -> list[tuple[str, int]]:
+        return sorted((str(p), p.stat().st_size) for p in source.rglob("*") if p.is_file())
+
+    for _ in range(100):
+        try:
+            before = listing()
+            shutil.copytree(source, target)
+            if listing() == before:
+                return
+        except (shutil.Error, FileNotFoundError):
+            pass
+        shutil.rmtree(target, ignore_errors=True)
+        time.sleep(0.02)
+    raise AssertionError("the store never came to rest")
+
+
 class MemoryMachine(StoreMachine):
     def make(self) -> StateStore:
         return MemoryStateStore()
@@ -148,7 +168,7 @@ class RocksMachine(StoreMachine):
         """Take the files as they are now; what the old process writes later is not among them."""
         self.lives += 1
         folder = self.root / str(self.lives)
-        shutil.copytree(self.root / str(self.lives - 1), folder)
+        copy_at_rest(self.root / str(self.lives - 1), folder)
         self.store.close()
         self.stores = RocksStateStore(folder, cache_bytes=1 << 20, write_buffer_bytes=1 << 20)
 
