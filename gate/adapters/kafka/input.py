@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from gate.adapters.kafka.errors import Kind, Reasons, error_of, kind_of, told
@@ -39,6 +39,10 @@ class KafkaInput:
         self._reasons = Reasons()
         self._positions: dict[int, int] = {}
         """The next offset of each partition that is not paused."""
+        self._unproven: dict[int, int] = {}
+        """Partitions that have delivered nothing since `resume`, and a hole's end seen once."""
+        self._fetched: set[int] = set()
+        """What the client has assigned: every partition that was ever resumed, also if paused."""
         self._owned: set[int] = set()
         self._assigned: list[int] = []
         self._revoked: list[int] = []
@@ -66,10 +70,10 @@ class KafkaInput:
         except KafkaException as error:
             raise self._fatal(error_of(error)) from error
         records = self._records(messages)
-        polled = Polled(tuple(self._assigned), tuple(self._revoked), records)
-        self._assigned, self._revoked = [], []
         if not messages and self._reasons.is_down:
             self._probe()
+        polled = Polled(tuple(self._assigned), tuple(self._revoked), records)
+        self._assigned, self._revoked = [], []
         if self._fault is not None and polled == ((), (), []):
             fault, self._fault = self._fault, None
             raise fault
@@ -83,17 +87,22 @@ class KafkaInput:
         where = ClientPartition(self._topic, partition, offset)
         is_paused = partition not in self._positions
         self._positions[partition] = offset
-        try:
-            self._consumer.seek(where)
-            if is_paused:
-                self._consumer.resume([where])
-        except KafkaException:  # after an offset out of range the client fetches no more
+        self._unproven[partition] = -1
+        if partition not in self._fetched:
             self._assign_anew()
+        else:
+            try:
+                self._consumer.seek(where)
+                if is_paused:
+                    self._consumer.resume([where])
+            except KafkaException:  # after an offset out of range the client fetches no more
+                self._assign_anew()
         if is_paused:
             self._wake(where)
 
     def pause(self, partition: int) -> None:
         """Follow the port."""
+        self._unproven.pop(partition, None)
         if self._positions.pop(partition, None) is not None:
             self._consumer.pause([ClientPartition(self._topic, partition)])
         if self._fault is not None and self._fault.partition == partition:
@@ -110,12 +119,16 @@ class KafkaInput:
             self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[ClientPartition]) -> None:
-        """Take the partitions, paused; where to begin `resume` says."""
-        del consumer
+        """Take the partitions; the client hears of each when `resume` says where to begin.
+
+        An offset made up here would be out of range some day, and one that the client has to ask
+        for may arrive after `resume` and carry it away.
+        """
         numbers = [partition.partition for partition in partitions]
         self._assigned += numbers
         self._owned.update(numbers)
-        self._assign_anew()
+        self._fetched.clear()
+        consumer.assign([])
 
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[ClientPartition]) -> None:
         del consumer  # the client itself lets go of the assignment
@@ -123,28 +136,26 @@ class KafkaInput:
         self._revoked += [number for number in numbers if number not in self._assigned]
         self._assigned = [number for number in self._assigned if number not in numbers]
         self._owned.difference_update(numbers)
+        self._fetched.clear()
         for number in numbers:
             self._positions.pop(number, None)
+            self._unproven.pop(number, None)
 
     def _assign_anew(self) -> None:
-        """Assign everything owned: what runs at its position, the rest paused at the end.
-
-        The end, as an offset that is out of range would be reported once, and stop the fetching.
-        """
+        """Let the client fetch what runs, each partition from its position, and nothing else."""
         positions = self._positions
+        self._fetched = set(positions)
         self._consumer.assign(
             [
-                ClientPartition(self._topic, number, positions.get(number, OFFSET_END))
-                for number in sorted(self._owned)
+                ClientPartition(self._topic, number, positions[number])
+                for number in sorted(positions)
             ]
         )
-        paused = sorted(self._owned - positions.keys())
-        self._consumer.pause([ClientPartition(self._topic, number) for number in paused])
 
     def _records(self, messages: Sequence[Any]) -> list[LogRecord]:
         """Keep the records of running partitions up to the first that can not be read."""
         records: list[LogRecord] = []
-        positions = self._positions
+        positions, unproven = self._positions, self._unproven
         cut: set[int] = set()
         for message in messages:
             error = message.error()
@@ -152,9 +163,25 @@ class KafkaInput:
             if error is not None:
                 self._take_error(error, message, cut)
             elif partition in positions and partition not in cut:
+                if partition in unproven and not self._is_proven(partition, message.offset()):
+                    cut.add(partition)
+                    continue
                 records.append(record_of(message))
                 positions[partition] = message.offset() + 1
+        if unproven and any(number in cut for number in unproven):
+            self._assign_anew()
         return records
+
+    def _is_proven(self, partition: int, offset: int) -> bool:
+        """INVARIANT (nothing skipped): a hole right after `resume` is believed when seen twice.
+
+        A hole looks the same whether markers lie there or the client began at a wrong offset.
+        """
+        if offset in {self._positions[partition], self._unproven[partition]}:
+            del self._unproven[partition]
+            return True
+        self._unproven[partition] = offset
+        return False
 
     def _take_error(self, error: KafkaError, message: Any, cut: set[int]) -> None:
         partition = message.partition()

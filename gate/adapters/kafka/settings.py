@@ -76,6 +76,7 @@ def _common(connection: Connection, client_id: str, on_error: ErrorCallback) -> 
 
 
 def _reading(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:
+    """`fetch.queue.backoff.ms`: at the client's default a full queue stops fetching for 1 s."""
     return {
         **_common(connection, client_id, on_error),
         "isolation.level": "read_committed",
@@ -83,6 +84,7 @@ def _reading(connection: Connection, client_id: str, on_error: ErrorCallback) ->
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
         "check.crcs": True,
+        "fetch.queue.backoff.ms": 10,
     }
 
 
