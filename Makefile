@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 KAFKA := deploy/local-kafka/local_kafka.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench kafka kafka-stop pins clean
+.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench kafka kafka-stop kafka-test pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,19 +50,22 @@ contracts: $(DEV)
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 unit: $(DEV)
-	$(PYTEST) -n 2 -m "not slow and not integration"
+	$(PYTEST) -n 2 -m "not slow and not integration and not kafka"
 
 integration: $(DEV) ## real processes: start, kill, restart, verify
 	$(PYTEST) -m "integration and not slow"
 
 slow: $(DEV) ## tier 2: larger simulations, fuzzing, more kills
-	$(PYTEST) -n 2 -m slow
+	$(PYTEST) -n 2 -m "slow and not kafka"
 
 bench: $(DEV) ## decisions per second and the cost of each step
 	$(BIN)/python -m loadtest.embedded
 
 kafka: $(RUN) ## start a real Kafka broker on this machine (needs Java 17), print its address
 	@$(BIN)/python $(KAFKA) start --folder build/kafka
+
+kafka-test: $(DEV) ## the Kafka adapter on a real broker (needs Java 17 and Maven)
+	$(PYTEST) -m "kafka and not slow"
 
 kafka-stop: ## stop it; its data stay in build/kafka
 	@$(PYTHON) $(KAFKA) stop --folder build/kafka

@@ -32,9 +32,7 @@ from tests.kafka.local import kafka
 __all__ = ["kafka"]
 
 
-@pytest.fixture(
-    params=["embedded", "simulated", pytest.param("kafka", marks=pytest.mark.integration)]
-)
+@pytest.fixture(params=["embedded", "simulated", pytest.param("kafka", marks=pytest.mark.kafka)])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     made: Harness
     if request.param == "kafka":

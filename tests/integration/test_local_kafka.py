@@ -17,7 +17,7 @@ from tests.kafka.local import ROOT, LocalKafka, Missing, jvm, kafka, stock_tool
 
 __all__ = ["kafka"]
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.kafka
 SCRIPT = ROOT / "deploy" / "local-kafka" / "local_kafka.py"
 
 

@@ -1,4 +1,4 @@
-"""Tests against a real broker: all of them are integration tests."""
+"""Tests against a real broker: `make kafka-test`."""
 
 from pathlib import Path
 
@@ -13,4 +13,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what lies in this folder; the hook is given every test of the run."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.kafka)
