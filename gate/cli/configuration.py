@@ -44,9 +44,10 @@ def _runtime() -> None:
 
 @config_app.command(
     epilog="Example: gate config show --origin. A variable of the environment comes before the "
-    "file: `GATE_`, the section, two underscores, the key, as in GATE_SLOT, GATE_LOG__FILE, "
-    "GATE_LOG__PARTITIONS, GATE_STATE__FOLDER, GATE_KEYS__CHECKPOINT, GATE_KEYS__LINEAGE_SECRET, "
-    "GATE_TRUST__ROOT, GATE_RUN__BATCH_RECORDS_MAX."
+    "file: `GATE_`, the section, two underscores, the key, as in GATE_SLOT, GATE_INSECURE_DEV, "
+    "GATE_LOG__FILE, GATE_LOG__PARTITIONS, GATE_KAFKA__BOOTSTRAP_SERVERS, GATE_STATE__FOLDER, "
+    "GATE_KEYS__CHECKPOINT, GATE_KEYS__LINEAGE_SECRET, GATE_TRUST__ROOT, "
+    "GATE_RUN__BATCH_RECORDS_MAX."
 )
 def show(
     config: ConfigOption = DEFAULT_FILE,
@@ -66,7 +67,9 @@ def check(config: ConfigOption = DEFAULT_FILE, output: OutputOption = Format.TEX
     """Check the configuration, its keys, that they fit the first trust root, and the log."""
     settings = load_config(config).config
     root = wiring.first_root(settings).root
-    if settings.log.file.exists():
+    if wiring.is_kafka(settings):
+        wiring.connection(settings)
+    elif settings.log.file is not None and settings.log.file.exists():
         check_start(settings)
     wiring.lineage_keys(settings)
     public = wiring.checkpoint_signer(settings).public_key()

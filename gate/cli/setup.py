@@ -29,11 +29,17 @@ def init(
     domain: Annotated[
         str, typer.Option(help="Whose gate it is; part of everything that is signed.")
     ] = "dev.example",
+    kafka: Annotated[
+        str | None,
+        typer.Option(help="Put the log on this Kafka, not in a file.", metavar="HOST:PORT"),
+    ] = None,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Make a folder with development keys, trust root, configuration and example policies."""
     with _new_folder(folder) as made:
-        wiring.create_development_set(made, domain=domain, now_ms=wiring.clock().now_ms())
+        wiring.create_development_set(
+            made, domain=domain, now_ms=wiring.clock().now_ms(), bootstrap_servers=kafka
+        )
         policies = made / "policies"
         policies.mkdir()
         for example in (resources.files("gate.authoring") / "examples").iterdir():
@@ -47,7 +53,8 @@ def init(
         f"made `{folder}`\n"
         "next:\n"
         f"  cd {shlex.quote(str(folder))}\n"
-        "  gate init-lineage --from beginning\n"
+        + ("  gate topics apply --yes\n" if kafka else "")
+        + "  gate init-lineage --from beginning\n"
         "  gate policy activate policies/boston-mortgage.policy.yaml --author-key keys/author.key"
         " --key keys/activator-1.key --key keys/activator-2.key\n"
         "  gate run"

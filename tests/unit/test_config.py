@@ -94,8 +94,9 @@ def test_each_value_says_where_it_came_from(file, monkeypatch):
         (
             'kind = "embedded"',
             'kind = "kafka"',
-            ":6: `log.kind`: expected `embedded`: this version has no Kafka log yet, got `kafka`",
+            ":7: `log.file`: expected no file where `log.kind` is `kafka`: remove it",
         ),
+        ('kind = "embedded"', 'kind = "pulsar"', ":6: `log.kind`: expected `embedded` or `kafka`"),
         (
             'kind = "embedded"',
             "partitions = 0",
@@ -153,3 +154,63 @@ def test_a_file_that_is_not_utf8_is_refused(file):
 
 def test_the_slot_has_no_default(file):
     assert "key `slot` is missing" in refusal(file, GOOD.replace('slot = "gate-0"\n', ""))
+
+
+KAFKA = (
+    GOOD.replace('kind = "embedded"\nfile = "log.sqlite"\n', 'kind = "kafka"\n')
+    + """
+[kafka]
+"bootstrap.servers" = "one:9092"
+security.protocol = "SASL_SSL"
+"sasl.password" = "hush"
+ssl.ca.location = "ca.crt"
+socket.keepalive.enable = true
+"""
+)
+
+
+def test_kafka_properties_are_quoted_or_dotted_and_files_are_beside_the_configuration(file):
+    file.write_text(KAFKA)
+    config = load_config(file).config
+    assert config.kafka == {
+        "bootstrap.servers": "one:9092",
+        "security.protocol": "SASL_SSL",
+        "sasl.password": "hush",
+        "ssl.ca.location": str(file.parent / "ca.crt"),
+        "socket.keepalive.enable": "true",
+    }
+    assert (config.log.file, config.state_folder) == (None, Path("/elsewhere/state/gate-0"))
+
+
+def test_a_kafka_property_of_the_environment_comes_before_the_file_and_says_so(file, monkeypatch):
+    file.write_text(KAFKA)
+    monkeypatch.setenv("GATE_KAFKA__BOOTSTRAP_SERVERS", "two:9092")
+    loaded = load_config(file)
+    shown = {item.name: (item.value, item.origin) for item in loaded.settings}
+    assert loaded.config.kafka["bootstrap.servers"] == "two:9092"
+    assert shown["kafka.bootstrap.servers"] == (
+        "two:9092",
+        "environment GATE_KAFKA__BOOTSTRAP_SERVERS",
+    )
+    assert shown["kafka.security.protocol"][1] == f"{file}:20"
+
+
+def test_a_secret_is_never_shown(file):
+    file.write_text(KAFKA)
+    shown = {item.name: item.value for item in load_config(file).settings}
+    assert shown["kafka.sasl.password"] == "***"
+    assert "hush" not in repr(load_config(file).config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"bootstrap.servers" = "one:9092"', "", "key `kafka` is missing: expected a section"),
+        ('kind = "kafka"', 'kind = "embedded"\nfile = "x"', "remove it"),
+        ('"sasl.password" = "hush"', '"sasl.password" = ["hush"]', "`kafka.sasl.password`"),
+    ],
+)
+def test_a_fault_in_the_kafka_section_tells_no_secret(file, old, new, expected):
+    said = refusal(file, KAFKA.replace(old, new))
+    assert expected in said
+    assert "hush" not in said

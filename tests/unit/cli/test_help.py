@@ -87,6 +87,7 @@ def test_help_lists_every_exit_code_and_variable(shell, monkeypatch):
 
 
 def _variables():
-    from gate.config import _NAMES, _variable
+    from gate.config.sources import _NAMES, _variable
 
-    return [_variable(name) for name in _NAMES if name != "log.kind"]
+    named = [_variable(name) for name in _NAMES if name not in {"log.kind", "kafka"}]
+    return [*named, "GATE_KAFKA__BOOTSTRAP_SERVERS"]

@@ -13,6 +13,7 @@ from gate.adapters.manifest import DEPENDENCIES, runtime_line, runtime_manifest
 from gate.core import jcs
 from gate.core.proof.checkpoint import checkpoint_body, note_key_id, read_verifier_key
 from gate.core.trust import verify_first
+from gate.wiring import development
 from tests.unit.cli.harness import ACTIVATORS
 
 ROOT = Path(__file__).parents[3]
@@ -113,7 +114,7 @@ def test_an_interrupted_init_leaves_nothing_behind_and_can_be_tried_again(
     place = tmp_path / "place"
     place.mkdir()
     with monkeypatch.context() as patched:
-        patched.setattr(wiring, "create_secret", interrupted)
+        patched.setattr(development, "create_secret", interrupted)
         assert shell("init", place / "made") == (130, "", "interrupted\n")
     assert list(place.iterdir()) == []
     assert shell("init", place / "made").code == 0
@@ -215,8 +216,8 @@ def test_the_runtime_manifest_lists_every_file_and_its_digest_stands_in_the_line
     assert values["sha256"] == hashlib.sha256(runtime_manifest()).hexdigest()
     assert runtime_line().endswith(f"sha256:{values['sha256']}")
     files = values["manifest"]["files"]
-    own = ROOT / "gate/config.py"
-    assert files["config.py"] == hashlib.sha256(own.read_bytes()).hexdigest()
+    own = ROOT / "gate/config/model.py"
+    assert files["config/model.py"] == hashlib.sha256(own.read_bytes()).hexdigest()
     assert not [name for name in files if "__pycache__" in name or name.endswith(".pyc")]
 
 

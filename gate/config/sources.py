@@ -1,31 +1,4 @@
-"""Configuration: `gate.toml`, then the environment, then flags; the later ones win.
-
-    domain = "dev.example"
-    gate = "gate"
-    slot = "gate-0"
-    [log]
-    kind = "embedded"
-    file = "log.sqlite"
-    partitions = 4
-    [state]
-    folder = "state"
-    [keys]
-    checkpoint = "keys/checkpoint.key"
-    lineage_secret = "keys/lineage.secret"
-    [trust]
-    root = "trust-root.json"
-    [run]
-    batch_records_max = 5000
-
-An environment variable is `GATE_`, the section, two underscores, the key: `GATE_LOG__FILE`.
-Relative paths, wherever they come from, are relative to the file's folder.
-
-Promises: an unknown key, a missing one and a bad value are refused with file and line (or the
-variable's or flag's name) and the cure; where each value came from can be told; secrets are named
-by file only, never held.
-
-Leaves to others: opening what is configured (`wiring`).
-"""
+"""Where the values of a configuration come from, and what is wrong with them and where."""
 
 import difflib
 import os
@@ -33,155 +6,23 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
-from pydantic_core import PydanticCustomError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource
 
+from gate.config.model import DELIMITER, ENV_PREFIX, Config, flat, kafka_name
 from gate.core.wire.text import escaped
 from gate.errors import ConfigInvalid
 
 DEFAULT_FILE: Final = Path("gate.toml")
-ENV_PREFIX: Final = "GATE_"
-_DELIMITER: Final = "__"
+_KAFKA: Final = "kafka."
+_KAFKA_VARIABLE: Final = f"{ENV_PREFIX}KAFKA{DELIMITER}"
+_SECRET = re.compile(r"password|secret|\.pem$|jaas|sasl\.oauthbearer\.config|token")
 _TYPO_RATIO: Final = 0.85
 _FILE_BYTES_MAX: Final = 64 * 1024
 _TABLE = re.compile(r"\s*\[([A-Za-z0-9_.\- ]+)\]")
-_KEY = re.compile(r"\s*([A-Za-z0-9_.\- ]+?)\s*=")
-
-
-def _log_kind(kind: str) -> str:
-    if kind == "kafka":
-        raise ValueError("`embedded`: this version has no Kafka log yet")
-    if kind != "embedded":
-        raise ValueError("`embedded`")
-    return kind
-
-
-def _name(expected: str, length_max: int) -> Any:
-    return Field(description=expected, pattern=_NAME, max_length=length_max)
-
-
-_NAME: Final = r"^[A-Za-z0-9._-]+$"
-_DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_DOMAIN_EXPECTED: Final = (
-    "1 to 80 ASCII letters, digits and `._-`, a letter or digit first, such as `acme.example`"
-)
-
-
-def check_domain(domain: str) -> str:
-    """Return `domain` if it may be a gate's. Raises `ConfigInvalid` with the expected form."""
-    if not _DOMAIN.fullmatch(domain):
-        raise ConfigInvalid(f"domain: expected {_DOMAIN_EXPECTED}, got `{escaped(domain)}`")
-    return domain
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_given(cls, value: object) -> object:
-        if value == "":  # as a path it would mean the folder of the configuration
-            raise PydanticCustomError("empty", "empty")
-        return value
-
-
-class LogConfig(_Section):
-    """Where the topics are."""
-
-    kind: Annotated[str, AfterValidator(_log_kind)] = Field(description="`embedded`")
-    file: Path = Field(description="the embedded log's file")
-    partitions: int = Field(
-        default=4, ge=1, le=1024, description="an integer from 1 to 1024: fixed at the first start"
-    )
-
-
-class StateConfig(_Section):
-    """Where the slot keeps its local state."""
-
-    folder: Path = Field(description="a folder for the local state of this slot")
-
-
-class KeysConfig(_Section):
-    """Files of private keys and secrets, each of mode 600."""
-
-    checkpoint: Path = Field(description="the file of the key that signs checkpoints")
-    lineage_secret: Path = Field(description="the file of the lineage secret")
-
-
-class TrustConfig(_Section):
-    """What `gate init-lineage` puts in force."""
-
-    root: Path = Field(description="the file of the signed first trust root")
-
-
-class RunConfig(_Section):
-    """How the gate works off its input."""
-
-    batch_records_max: int = Field(
-        default=5_000,
-        ge=1,
-        le=100_000,
-        description="an integer from 1 to 100000: records decided in one transaction at most",
-    )
-
-
-class Config(BaseSettings):
-    """A valid configuration; every path in it is absolute."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter=_DELIMITER,
-        case_sensitive=False,
-    )
-
-    domain: str = Field(description=_DOMAIN_EXPECTED, pattern=rf"^{_DOMAIN.pattern}$")
-    gate: str = _name("1 to 48 ASCII letters, digits and `._-`: prefix of topics and group", 48)
-    slot: str = _name("1 to 64 ASCII letters, digits and `._-`: this running place, kept", 64)
-    log: LogConfig
-    state: StateConfig
-    keys: KeysConfig
-    trust: TrustConfig
-    run: RunConfig = RunConfig()
-
-    @property
-    def audience(self) -> str:
-        """What requests and activations for this gate are addressed to."""
-        return f"{self.domain}/{self.gate}"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take flags first, then the environment, then the file."""
-        del dotenv_settings, file_secret_settings
-        assert isinstance(init_settings, InitSettingsSource)
-        given = dict(init_settings.init_kwargs)
-        file = InitSettingsSource(settings_cls, init_kwargs=given.pop("file", {}))
-        flags = InitSettingsSource(settings_cls, init_kwargs=given.pop("flags", {}))
-        return flags, env_settings, file
+_KEY = re.compile(r"\s*([A-Za-z0-9_.\- \"']+?)\s*=")
 
 
 class Setting(NamedTuple):
@@ -212,24 +53,19 @@ def load_config(file: Path, flags: Mapping[str, str] | None = None) -> Loaded:
     sources = _Sources(file, text, from_file, dict(flags or {}))
     sources.check_environment()
     try:
-        read = Config.model_validate({"file": from_file, "flags": _nested(sources.flags)})
+        read = Config.model_validate(
+            {"file": _nested(sources.from_file), "flags": _nested(sources.flags)}
+        )
     except ValidationError as error:
         faults = [sources.fault(item) for item in error.errors(include_url=False)]
         raise ConfigInvalid("\n".join(faults)) from error
     config = _absolute(read, file.absolute().parent)
     settings = tuple(
-        Setting(name, str(value), sources.origin(name)) for name, value in flat(config.model_dump())
+        Setting(name, "***" if _SECRET.search(name) else str(value), sources.origin(name))
+        for name, value in flat(config.model_dump())
+        if value is not None
     )
     return Loaded(config, settings)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value of nested mappings under its dotted name."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 class _Sources:
@@ -239,9 +75,14 @@ class _Sources:
         self, file: Path, text: str, from_file: Mapping[str, Any], flags: dict[str, str]
     ) -> None:
         self._file = file
-        self._from_file = dict(flat(from_file))
+        self.from_file = dict(flat(from_file))
         self._lines = _lines(text)
-        self._from_environment = dict(flat(EnvSettingsSource(Config)()))
+        self._from_environment = {
+            _KAFKA + kafka_name(name.removeprefix(_KAFKA))
+            if name.startswith(_KAFKA)
+            else name: value
+            for name, value in flat(EnvSettingsSource(Config)())
+        }
         self.flags = flags
 
     def check_environment(self) -> None:
@@ -253,10 +94,11 @@ class _Sources:
         known = {_variable(name) for name in _NAMES}
         for name in sorted(os.environ):
             upper = name.upper()
-            if not upper.startswith(ENV_PREFIX) or upper in known:
+            is_kafka = upper.startswith(_KAFKA_VARIABLE)
+            if not upper.startswith(ENV_PREFIX) or upper in known or is_kafka:
                 continue
             is_close = difflib.get_close_matches(upper, known, n=1, cutoff=_TYPO_RATIO)
-            if _DELIMITER in upper or is_close:
+            if DELIMITER in upper or is_close:
                 cure = _suggestion(upper, known)
                 raise ConfigInvalid(f"environment: unknown variable `{escaped(name)}`{cure}")
 
@@ -266,7 +108,7 @@ class _Sources:
             return f"flag --{name}"
         if name in self._from_environment:
             return f"environment {_variable(name)}"
-        if name in self._from_file:
+        if name in self.from_file:
             return f"{self._file}:{self._line(name)}"
         return "default"
 
@@ -279,6 +121,8 @@ class _Sources:
         expected = _expected(name, error)
         if error["type"] == "missing":
             return f"{self._file}: key `{name}` is missing: expected {expected}"
+        if name.split(".")[0] == "kafka":  # there may be secrets in it
+            return f"{self._place(name)}: `{name}`: expected {expected}"
         got = escaped(str(error["input"]))
         return f"{self._place(name)}: `{name}`: expected {expected}, got `{got}`"
 
@@ -304,7 +148,7 @@ _SECTIONS: Final = tuple(dict.fromkeys(name.split(".")[0] for name in _NAMES if 
 
 
 def _expected(name: str, error: Any) -> str:
-    if name in _SECTIONS:
+    if name in _SECTIONS and error["type"] != "value_error":
         keys = ", ".join(key for key in _NAMES if key.startswith(name + "."))
         return f"a section `[{name}]` with {keys}"
     if error["type"] == "value_error":
@@ -318,13 +162,21 @@ def _suggestion(name: str, known: Any) -> str:
 
 
 def _variable(name: str) -> str:
-    return ENV_PREFIX + name.replace(".", _DELIMITER).upper()
+    if name.startswith(_KAFKA):
+        return _KAFKA_VARIABLE + name.removeprefix(_KAFKA).replace(".", "_").upper()
+    return ENV_PREFIX + name.replace(".", DELIMITER).upper()
 
 
-def _nested(values: Mapping[str, str]) -> dict[str, Any]:
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sections of what has dotted names; a Kafka property is spelt as in a variable.
+
+    Two sources are merged by name, so both must spell alike.
+    """
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *sections, key = name.split(".")
+        if name.startswith(_KAFKA):
+            sections, key = ["kafka"], name.removeprefix(_KAFKA).replace(".", "_")
         inner = nested
         for section in sections:
             inner = inner.setdefault(section, {})
@@ -333,12 +185,16 @@ def _nested(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _absolute(config: Config, folder: Path) -> Config:
-    def moved(section: _Section) -> Any:
+    def moved(section: BaseModel) -> BaseModel:
         paths = {k: folder / v for k, v in section if isinstance(v, Path)}
         return section.model_copy(update=paths)
 
-    sections = {name: moved(getattr(config, name)) for name in _SECTIONS}
-    return config.model_copy(update=sections)
+    sections: dict[str, object] = {name: moved(getattr(config, name)) for name in _SECTIONS}
+    kafka = {
+        name: str(folder / value) if name.endswith(".location") else value
+        for name, value in config.kafka.items()
+    }
+    return config.model_copy(update={**sections, "kafka": kafka})
 
 
 def _lines(text: str) -> dict[str, int]:
@@ -350,7 +206,7 @@ def _lines(text: str) -> dict[str, int]:
             table = header[1].strip() + "."
             lines.setdefault(header[1].strip(), number)
         elif key := _KEY.match(line):
-            lines.setdefault(table + key[1].replace(" ", ""), number)
+            lines.setdefault(table + re.sub(r"[ \"']", "", key[1]), number)
     return lines
 
 

@@ -1,0 +1,112 @@
+"""The log that a configuration names, embedded or Kafka, for whoever reads, publishes or begins."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from gate.adapters.clock import SystemClock
+from gate.adapters.embedded import EmbeddedAdmin, EmbeddedPublisher, EmbeddedReader
+from gate.adapters.kafka import Connection, KafkaAdmin, KafkaPublisher, KafkaReader
+from gate.config import Config
+from gate.errors import ConfigInvalid
+from gate.ports import Admin, LogReader, Publisher
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
+from gate.wiring.identities import (
+    checkpoint_signer,
+    first_root,
+    lineage_keys,
+    runtime_line,
+    topics,
+)
+
+_REPLICAS = 3
+
+
+def is_kafka(config: Config) -> bool:
+    """Say whether the log is on Apache Kafka."""
+    return config.log.kind == "kafka"
+
+
+def log_file(config: Config) -> Path:
+    """Return the file of an embedded log."""
+    assert config.log.file is not None, "only an embedded log has a file"
+    return config.log.file
+
+
+def connection(config: Config) -> Connection:
+    """Return how to enter the Kafka cluster. Raises `ConfigInvalid` for a refused property."""
+    properties = dict(config.kafka)
+    servers = properties.pop("bootstrap.servers")
+    return Connection(bootstrap_servers=servers, properties=properties)
+
+
+@contextmanager
+def open_reader(config: Config) -> Iterator[LogReader]:
+    """Open the log for reading, also beside a running gate. Raises `ConfigInvalid`."""
+    made = KafkaReader(connection(config)) if is_kafka(config) else EmbeddedReader(log_file(config))
+    with closing(made) as opened:
+        yield opened
+
+
+@contextmanager
+def open_publisher(config: Config) -> Iterator[Publisher]:
+    """Open the log for publishing, also beside a running gate. Raises `ConfigInvalid`."""
+    made = (
+        KafkaPublisher(connection(config))
+        if is_kafka(config)
+        else EmbeddedPublisher(log_file(config), SystemClock())
+    )
+    with closing(made) as opened:
+        yield opened
+
+
+def create_topics(config: Config) -> None:
+    """Make the gate's topics where they are missing. Raises `ConfigInvalid`, `Unreachable`."""
+    admin: Admin
+    if is_kafka(config):
+        replicas = 1 if config.insecure_dev else _REPLICAS
+        admin = KafkaAdmin(connection(config), replication_factor=replicas)
+    else:
+        admin = EmbeddedAdmin(log_file(config))
+    admin.create_topics(topic_specs(topics(config), config.log.partitions))
+
+
+def begin_lineage(config: Config, beginning: Beginning) -> int:
+    """Write Genesis and trust root to every partition; return the partition count.
+
+    An embedded log's topics are made here; those on Kafka must be there already. Raises
+    `ConfigInvalid` when this is no first start, or something configured is wrong.
+    """
+    keys, first = lineage_keys(config), first_root(config)
+    checkpoint = checkpoint_signer(config)
+    _check_no_state(config)
+    if not is_kafka(config):
+        create_topics(config)
+    with open_reader(config) as log, open_publisher(config) as publisher:
+        return init_lineage(
+            FirstStart(
+                domain=config.domain,
+                gate=config.gate,
+                topics=topics(config),
+                keys=keys,
+                root=first.root,
+                root_envelope=first.envelope,
+                runtime_line=runtime_line(),
+                beginning=beginning,
+            ),
+            reader=log,
+            publisher=publisher,
+            signer=checkpoint,
+            clock=SystemClock(),
+        )
+
+
+def _check_no_state(config: Config) -> None:
+    """A state folder in use remembers approvals of a lineage: a new one would forget them."""
+    folder = config.state.folder
+    stores = "*/*" if is_kafka(config) else "*"
+    if folder.is_dir() and any(entry.name.isdigit() for entry in folder.glob(stores)):
+        raise ConfigInvalid(
+            f"state folder `{folder}` remembers the approvals of a lineage: restore its log from "
+            "a copy; for a new gate name an empty folder"
+        )
