@@ -53,11 +53,6 @@ class Published(NamedTuple):
     def origin(self) -> str:
         return self.lineage[0]["log"]
 
-    @property
-    def notes(self) -> dict[int, str]:
-        """The signed notes by tree size."""
-        return {record["tree_size"]: record["checkpoint"] for record in self.lineage}
-
 
 def take_apart(lineage: Sequence[bytes], decisions: Sequence[bytes]) -> Published:
     """Read the record values of one partition."""
