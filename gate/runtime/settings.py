@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 from gate.core.state import LineageKeys
 from gate.core.topics import Topics
-from gate.ports import Clock, Input, Judging, LogReader, Output, Signer, StateStore, Telemetry
+from gate.ports import (
+    Clock,
+    Input,
+    Judging,
+    LogReader,
+    Monitor,
+    Output,
+    Signer,
+    StateStore,
+    Telemetry,
+)
 
 BATCH_RECORDS_MAX = 5_000
 BATCH_BYTES_MAX = 8 * 1024 * 1024
@@ -44,3 +54,4 @@ class Ports:
     judging: Judging
     clock: Clock
     telemetry: Telemetry
+    monitor: Monitor | None = None

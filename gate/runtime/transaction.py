@@ -5,7 +5,6 @@ is provisional: an exception drops it, and nothing of it is adopted. INVARIANT (
 commit): the store sees a change only once the transaction that carries it has committed.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,14 +12,12 @@ from gate.core.lineage import Keyed, judge, key_records
 from gate.core.policy.issues import AstDiffers, EngineUnavailable
 from gate.core.proof.checkpoint import note_key_id, signed_note
 from gate.core.proof.merkle import frontier_bytes
-from gate.core.reasons import Code
 from gate.core.sealing import Sealed, decision_records, lineage_value, seal
 from gate.core.state import RecoveryTarget, add_to_fingerprint, encode_target
 from gate.core.topics import Topics
 from gate.errors import Fenced, PartitionStopped, Pinned, StoreDamaged
 from gate.ports import (
     AppliedPosition,
-    EventKind,
     GroupIdentity,
     LogRecord,
     OffsetCommit,
@@ -31,6 +28,7 @@ from gate.ports import (
 )
 from gate.runtime.own_key import check_own_key
 from gate.runtime.partition import Adopted, OwnedPartition
+from gate.runtime.report import report_commit
 from gate.runtime.settings import GateSettings, Ports
 
 Batch = Mapping[int, Sequence[LogRecord]]
@@ -79,7 +77,8 @@ def run_transaction(
     ports.output.commit()  # 8
     for item in provisional:
         _apply_and_adopt(item)  # 9, 10
-    _report(provisional, ports, ports.clock.monotonic_ms() - started_ms)
+    judged = {item.partition.number: item.sealed.judged for item in provisional}
+    report_commit(judged, ports, ports.clock.monotonic_ms() - started_ms)
 
 
 def _group_identity(ports: Ports) -> GroupIdentity:
@@ -252,34 +251,3 @@ def _apply_and_adopt(item: Provisional) -> None:
         next_offset=item.commit.next_offset,
     )
     item.partition.signed_roots.clear()
-
-
-def _report(provisional: Sequence[Provisional], ports: Ports, elapsed_ms: int) -> None:
-    reasons: Counter[str] = Counter()
-    records = 0
-    for item in provisional:
-        judged = item.sealed.judged
-        records += len(judged.leaves)
-        for leaf in judged.leaves:
-            code = Code.APPROVED if leaf.admission is None else leaf.admission.reasons[0].code
-            reasons["control" if leaf.admission is None else code.name.lower()] += 1
-            if leaf.admission is None:
-                ports.telemetry.emit(
-                    EventKind.CONTROL_ACCEPTED,
-                    partition=item.partition.number,
-                    input_offset=leaf.input.offset,
-                )
-        for refusal in judged.refusals:
-            ports.telemetry.emit(
-                EventKind.CONTROL_REFUSED,
-                partition=item.partition.number,
-                field=refusal.field,
-                text=refusal.text,
-            )
-    ports.telemetry.emit(
-        EventKind.TRANSACTION_COMMITTED,
-        partitions=len(provisional),
-        records=records,
-        reasons=dict(sorted(reasons.items())),
-        elapsed_ms=elapsed_ms,
-    )
