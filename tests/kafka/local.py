@@ -1,10 +1,12 @@
 """One real Kafka broker for all tests of a run, in a temporary folder.
 
 `deploy/local-kafka` is found by path, as it is no package. The broker is shared: tests that use
-it create topics, groups and transactional ids of their own, and do not kill it.
+it create topics, groups and transactional ids of their own, and do not kill it. It asks an
+authorizer that allows everything until a test denies something.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,26 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "deploy" / "local-kafka"))
 
 from kafka_jars import Missing, jvm, stock_tool  # noqa: E402
-from local_kafka import LocalKafka  # noqa: E402
+from local_kafka import LocalKafka, Node  # noqa: E402
 
 __all__ = ["LocalKafka", "Missing", "jvm", "kafka", "stock_tool"]
 
+AUTHORIZER = (
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+    "allow.everyone.if.no.acl.found=true\n"
+)
+
 _started: list[LocalKafka] = []
+
+
+class AskingKafka(LocalKafka):
+    """A cluster whose nodes ask an authorizer; everybody is `User:ANONYMOUS`, nodes included."""
+
+    def _configure(self, nodes: Sequence[Node]) -> None:
+        super()._configure(nodes)
+        for node in nodes:
+            with (self.log(node.node).parent / "server.properties").open("a") as properties:
+                properties.write(AUTHORIZER)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +44,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     Skips with the reason where Java or Maven is missing, or Maven cannot fetch Kafka.
     """
     if not _started:
-        cluster = LocalKafka(tmp_path_factory.mktemp("kafka") / "cluster")
+        cluster = AskingKafka(tmp_path_factory.mktemp("kafka") / "cluster")
         try:
             cluster.start()
         except Missing as missing:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from gate.adapters.kafka.errors import Reasons, error_of, told
+from gate.adapters.kafka.errors import Reasons, denied, error_of, is_denied, told
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties
 from gate.errors import TransactionAborted, Unreachable
 from gate.ports import OutputRecord
@@ -43,9 +43,6 @@ _ABOUT_THE_THING: Final = frozenset(
         KafkaError.INVALID_CONFIG,
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.POLICY_VIOLATION,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
     }
 )
 
@@ -75,6 +72,8 @@ class Cluster:
                 error = error_of(raised)
                 if error.code() in _ABOUT_THE_THING:
                     raise
+                if is_denied(error):
+                    raise denied(error, doing) from raised
                 if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
                     raise self._gone(doing, told(error)) from raised
                 time.sleep(_ASK_AGAIN_S)

@@ -28,6 +28,12 @@ _FENCED: Final = frozenset(
         KafkaError.PRODUCER_FENCED,
     }
 )
+_RIGHTS: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "READ on a topic that it reads, WRITE on one it writes",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "READ on the group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "DESCRIBE on the cluster",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "WRITE on the transactional id",
+}
 _LINE: Final = frozenset(
     {
         KafkaError._TRANSPORT,  # noqa: SLF001
@@ -76,17 +82,34 @@ def is_line(error: KafkaError) -> bool:
     return error.code() in _LINE
 
 
+def is_denied(error: KafkaError) -> bool:
+    """Say whether the principal lacks a right: only an administrator of the cluster cures that."""
+    return error.code() in _RIGHTS
+
+
+def denied(error: KafkaError, doing: str) -> Unreachable:
+    """Return the error for a right that is missing; `doing` names what it is missing on."""
+    right = _RIGHTS[error.code()]
+    return Unreachable(f"the brokers deny {doing}: {told(error)}: grant this principal {right}")
+
+
 def told(error: KafkaError) -> str:
     """Return name and text of an error for a message."""
     return f"{error.name()}: {error.str()}"
 
 
 def in_transaction(error: KafkaError, doing: str) -> GateError:
-    """Return what an error of an open transaction asks for, before its commit was called."""
+    """Return what an error of an open transaction asks for, before its commit was called.
+
+    A right that is missing says so itself (`denied`), except where it has cost the producer: then
+    opening another will say it.
+    """
     kind = kind_of(error)
     text = f"{doing}: {told(error)}"
     if kind is Kind.FENCED:
         return Fenced(f"slot_in_use: {text}")
+    if kind is Kind.ABORT and is_denied(error):
+        return denied(error, doing)
     if kind in {Kind.ABORT, Kind.RETRY}:
         return TransactionAborted(text)
     return OutcomeUnknown(text)
@@ -99,7 +122,7 @@ def at_the_end(error: KafkaError, doing: str) -> GateError:
     if kind is Kind.FENCED:
         return Fenced(f"slot_in_use: {text}")
     if kind is Kind.ABORT:
-        return TransactionAborted(text)
+        return denied(error, doing) if is_denied(error) else TransactionAborted(text)
     return OutcomeUnknown(text)
 
 

@@ -11,11 +11,19 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from gate.adapters.kafka.errors import Kind, Reasons, error_of, kind_of, told
+from gate.adapters.kafka.errors import (
+    Kind,
+    Reasons,
+    denied,
+    error_of,
+    is_denied,
+    kind_of,
+    told,
+)
 from gate.adapters.kafka.membership import read_membership
 from gate.adapters.kafka.records import record_of
 from gate.adapters.kafka.settings import Connection, input_properties
-from gate.errors import Fenced, GateError, Lost, Unreadable
+from gate.errors import Fenced, GateError, Lost, Unreachable, Unreadable
 from gate.ports import GroupIdentity, LogRecord, Polled
 
 _PROBE_TIMEOUT_S: Final = 0.5
@@ -49,6 +57,8 @@ class KafkaInput:
         self._fault: Lost | Unreadable | None = None
         self._ended: Fenced | None = None
         """The client tells once that its membership is over, and is silent from then on."""
+        self._denied: Unreachable | None = None
+        """So it does of a right that is missing: remembered until something arrives."""
         self._is_closed = False
         properties = input_properties(
             connection, group_id=group_id, slot=slot, on_error=self._reasons
@@ -65,6 +75,7 @@ class KafkaInput:
         if self._fault is not None:
             fault, self._fault = self._fault, None
             raise fault
+        denied_before = self._denied
         try:
             messages = self._consumer.consume(records_max, timeout_ms / 1000)
         except KafkaException as error:
@@ -73,6 +84,10 @@ class KafkaInput:
         if not messages and self._reasons.is_down:
             self._probe()
         polled = Polled(tuple(self._assigned), tuple(self._revoked), records)
+        if polled == ((), (), []) and self._denied is not None:
+            raise Unreachable(str(self._denied)) from self._denied
+        if self._denied is denied_before:
+            self._denied = None
         self._assigned, self._revoked = [], []
         if self._fault is not None and polled == ((), (), []):
             fault, self._fault = self._fault, None
@@ -113,9 +128,15 @@ class KafkaInput:
         return read_membership(self._consumer.consumer_group_metadata(), self._group_id)
 
     def close(self) -> None:
-        """Close. A static member stays one until its session ends. A second call does nothing."""
+        """Close. A static member stays one until its session ends. A second call does nothing.
+
+        The client waits for itself, for ever, when it closes with a revocation to be told: so it
+        tells first. It does not leave its group: that would take everybody's partitions.
+        """
         if not self._is_closed:
             self._is_closed = True
+            with suppress(KafkaException):
+                self._consumer.consume(1, 0)
             self._consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[ClientPartition]) -> None:
@@ -187,6 +208,11 @@ class KafkaInput:
         partition = message.partition()
         if kind_of(error) in {Kind.FENCED, Kind.FATAL}:
             raise self._fatal(error)
+        if is_denied(error):
+            self._denied = denied(
+                error, f"reading topic `{self._topic}` as a member of group `{self._group_id}`"
+            )
+            return
         if partition is None or partition not in self._positions:
             return  # of a paused partition, or for the error callback
         offset = message.offset()

@@ -18,22 +18,19 @@ from gate.adapters.kafka.errors import (
     Kind,
     Reasons,
     at_the_end,
+    denied,
     error_of,
     in_transaction,
+    is_denied,
     kind_of,
     told,
 )
-from gate.adapters.kafka.settings import (
-    TRANSACTION_TIMEOUT_MS,
-    Connection,
-    transactional_properties,
-)
+from gate.adapters.kafka.settings import Connection, transactional_properties
 from gate.errors import Fenced, GateError, OutcomeUnknown, TransactionAborted
 from gate.ports import GroupIdentity, OffsetCommit, OutputRecord
 
 Delivery = Callable[[KafkaError | None, Message], None]
 
-_DEADLINE_S: Final = TRANSACTION_TIMEOUT_MS / 1000
 _CALL_S: Final = 5.0
 _CLOSE_S: Final = 5.0
 _BUFFER_WAIT_S: Final = 0.05
@@ -52,6 +49,7 @@ class KafkaOutput:
         self._connection = connection
         self._transactional_id = transactional_id
         self._input_topic = input_topic
+        self._deadline_s = connection.transaction_timeout_ms / 1000
         self._cluster = Cluster(connection)
         self._reasons = Reasons()
         self._producer: Producer | None = None
@@ -72,12 +70,14 @@ class KafkaOutput:
         )
         self._producer = producer = Producer(properties)
         try:
-            _again(producer.init_transactions)
+            _again(producer.init_transactions, time.monotonic() + self._deadline_s)
         except KafkaException as raised:
             error = error_of(raised)
             if kind_of(error) is Kind.FENCED:
                 raise Fenced(f"slot_in_use: {told(error)}") from raised
             doing = f"opening transactional id `{self._transactional_id}`"
+            if is_denied(error):
+                raise denied(error, doing) from raised
             servers = self._connection.bootstrap_servers
             raise self._reasons.unreachable(doing, told(error), servers) from raised
         self._is_begun = self._is_in_doubt = False
@@ -86,7 +86,7 @@ class KafkaOutput:
         self._reasons.clear()
 
     def begin(self) -> None:
-        """Follow the port. Raises `OutcomeUnknown` while a renewal is called for."""
+        """Follow the port."""
         producer = self._open_producer()
         assert not self._is_begun, "begin inside a transaction"
         assert not self._is_in_doubt, "begin after an unknown outcome without renew"
@@ -118,7 +118,7 @@ class KafkaOutput:
                 else:
                     producer.produce(topic, value, key, partition)
             except BufferError as full:
-                if time.monotonic() - self._begun_at > _DEADLINE_S:
+                if time.monotonic() - self._begun_at > self._deadline_s:
                     text = f"produce: the queue stayed full: {full}"
                     raise TransactionAborted(text) from full
                 producer.poll(_BUFFER_WAIT_S)
@@ -135,7 +135,7 @@ class KafkaOutput:
             ClientPartition(self._input_topic, partition, offset, metadata)
             for partition, offset, metadata in offsets
         ]
-        deadline = self._begun_at + _DEADLINE_S
+        deadline = self._begun_at + self._deadline_s
 
         def send(timeout: float) -> None:
             producer.send_offsets_to_transaction(positions, identity.token, timeout)
@@ -143,7 +143,8 @@ class KafkaOutput:
         try:
             _again(send, deadline)
         except KafkaException as raised:
-            raise self._told(error_of(raised), in_transaction, "send offsets") from raised
+            doing = f"offsets of topic `{self._input_topic}` for group `{identity.group_id}`"
+            raise self._told(error_of(raised), in_transaction, doing) from raised
 
     def commit(self) -> None:
         """Follow the port: calls again after a timeout, until the transaction's own."""
@@ -151,9 +152,9 @@ class KafkaOutput:
         assert self._is_begun, "commit outside a transaction"
         started = time.monotonic()
         try:
-            _again(producer.commit_transaction, started + _DEADLINE_S)
+            _again(producer.commit_transaction, started + self._deadline_s)
         except KafkaException as raised:
-            answer = self._told(error_of(raised), at_the_end, "commit")
+            answer = self._told(error_of(raised), at_the_end, self._doing("commit"))
             self._is_in_doubt = isinstance(answer, OutcomeUnknown)
             raise answer from raised
         self._is_begun = False
@@ -169,12 +170,12 @@ class KafkaOutput:
         if not self._is_begun:
             return
         producer = self._open_producer()
-        deadline = time.monotonic() + _DEADLINE_S
+        deadline = time.monotonic() + self._deadline_s
         try:
             _again(producer.abort_transaction, deadline, is_conflict_final=True)
         except KafkaException as raised:
-            answer = self._told(error_of(raised), at_the_end, "abort")
-            if isinstance(answer, TransactionAborted):
+            answer = self._told(error_of(raised), at_the_end, self._doing("abort"))
+            if not isinstance(answer, Fenced):
                 answer = OutcomeUnknown(str(answer))
             self._is_in_doubt = isinstance(answer, OutcomeUnknown)
             raise answer from raised
@@ -214,6 +215,10 @@ class KafkaOutput:
             return "it was idle for an hour"
         return ""
 
+    def _doing(self, end: str) -> str:
+        topics = ", ".join(sorted({topic for topic, _ in self._places}))
+        return f"{end} of transactional id `{self._transactional_id}` to {topics or 'no topic'}"
+
     def _refused(self, error: KafkaError, record: OutputRecord) -> GateError:
         """A record refused by the client itself: only this transaction is concerned."""
         if kind_of(error) in {Kind.FENCED, Kind.FATAL}:
@@ -227,7 +232,7 @@ class KafkaOutput:
         """Judge an error; "fenced" after most of the timeout is the broker's own abort."""
         answer = judge(error, doing)
         now = time.monotonic()
-        is_old = self._is_begun and now - self._begun_at >= _DEADLINE_S * _EXPIRED_PART
+        is_old = self._is_begun and now - self._begun_at >= self._deadline_s * _EXPIRED_PART
         if isinstance(answer, Fenced) and error.code() != KafkaError.FENCED_INSTANCE_ID and is_old:
             self._expired_at = [at for at in self._expired_at if now - at < _EXPIRED_WINDOW_S]
             self._expired_at.append(now)
@@ -238,14 +243,13 @@ class KafkaOutput:
 
 def _again(
     call: Callable[[float], None],
-    deadline: float | None = None,
+    deadline: float,
     *,
     is_conflict_final: bool = False,
 ) -> None:
     """Call again with the same arguments while the client says so, until the deadline."""
-    end = time.monotonic() + _DEADLINE_S if deadline is None else deadline
     while True:
-        left = end - time.monotonic()
+        left = deadline - time.monotonic()
         try:
             call(max(min(left, _CALL_S), 0.001))
         except KafkaException as raised:

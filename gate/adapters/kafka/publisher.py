@@ -10,11 +10,11 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from gate.adapters.kafka.clients import Cluster
-from gate.adapters.kafka.errors import Reasons, told
+from gate.adapters.kafka.errors import Reasons, denied, is_denied, told
 from gate.adapters.kafka.membership import read_membership
 from gate.adapters.kafka.output import Delivery, KafkaOutput
 from gate.adapters.kafka.settings import Connection, plain_properties, unjoined_properties
-from gate.errors import Fenced, OutcomeUnknown, TransactionAborted
+from gate.errors import Fenced, OutcomeUnknown, TransactionAborted, Unreachable
 from gate.ports import OffsetCommit, OutputRecord
 
 _FLUSH_S: Final = 30.0
@@ -58,7 +58,7 @@ class KafkaPublisher:
         topic: str,
         offsets: Sequence[OffsetCommit],
     ) -> None:
-        """Follow the port. Raises `Fenced` while the group has a member.
+        """Follow the port. A static member that stopped counts until its session ends.
 
         A broker takes the offsets of anybody who names the group and no generation: the check for
         members comes first, and only `init-lineage` goes this way.
@@ -66,8 +66,11 @@ class KafkaPublisher:
         for record in records:
             self._cluster.check_place(record)
         if self._cluster.has_members(group_id):
-            text = f"group `{group_id}` has a member: stop the gate first"
-            raise Fenced(text)
+            seconds = self._connection.session_timeout_ms // 1000
+            raise Fenced(
+                f"expected group `{group_id}` to have no member, found one: stop the gate, then "
+                f"wait up to {seconds} s: a gate that stopped counts until its session ends"
+            )
         unjoined = Consumer(unjoined_properties(self._connection, group_id, self._reasons))
         output = KafkaOutput(self._connection, transactional_id=transactional_id, input_topic=topic)
         try:
@@ -119,11 +122,8 @@ class KafkaPublisher:
             for number, record in enumerate(records):
                 output.produce(record, on_delivery=delivered.callback(number))
             output.commit()
-        except TransactionAborted:
-            output.abort()
-            raise
-        except OutcomeUnknown:
-            self._outputs.pop(transactional_id).close()
+        except (TransactionAborted, OutcomeUnknown, Unreachable):
+            self._outputs.pop(transactional_id).close()  # aborts where that is certain
             raise
         return delivered.offsets()
 
@@ -163,11 +163,20 @@ class _Delivered:
         return store
 
     def offsets(self) -> list[int]:
-        """Return the offsets. Raises `OutcomeUnknown` when one was not delivered for certain."""
+        """Return the offsets.
+
+        Raises `OutcomeUnknown` when one may not have been delivered, `Unreachable` and
+        `TransactionAborted` when the broker refused one.
+        """
         found = []
         for message in self._messages:
-            if message is None or message.error() is not None:
-                why = "no report" if message is None else told(message.error())
+            error = None if message is None else message.error()
+            if error is not None and is_denied(error):
+                raise denied(error, f"publishing to topic `{message.topic()}`")
+            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise TransactionAborted(f"publish: a batch of records is refused: {told(error)}")
+            if message is None or error is not None:
+                why = "no report" if error is None else told(error)
                 raise OutcomeUnknown(f"publish: a record may not have been delivered: {why}")
             found.append(int(message.offset()))
         return found

@@ -46,13 +46,16 @@ _ALLOWED_PREFIXES: Final = ("sasl.", "ssl.", "enable.ssl.")
 class Connection:
     """Which cluster, and how to enter it. `properties` may hold secrets and are never shown.
 
-    `session_timeout_ms`: how long a silent member keeps its partitions; tests shorten it.
+    `session_timeout_ms`: how long a silent member keeps its partitions. `transaction_timeout_ms`:
+    how long the brokers leave a transaction open, and with it the deadline of its end. Both are
+    fields because a test that waits for the broker to act can not wait that long.
     Raises `ConfigInvalid` for a property that is not an operator's to give.
     """
 
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     session_timeout_ms: int = SESSION_TIMEOUT_MS
+    transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS
 
     def __post_init__(self) -> None:
         """Refuse what the gate sets itself, or does not know."""
@@ -155,8 +158,8 @@ def transactional_properties(
     return {
         **_common(connection, transactional_id, on_error),
         "transactional.id": transactional_id,
-        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        "message.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "transaction.timeout.ms": connection.transaction_timeout_ms,
+        "message.timeout.ms": connection.transaction_timeout_ms,
         "enable.idempotence": True,
         "acks": "all",
         "retry.backoff.ms": 2,
