@@ -76,7 +76,7 @@ def steps_us(gate: LoadGate, made: Sequence[tuple[int, bytes, bytes]]) -> dict[s
             admission_key=a.admission_key,
             outcome=APPROVED if a.approved else 0,
             reasons=a.reasons,
-            evaluated=a.evaluated,
+            evaluated=a.inputs,
             approvals=(),
             constraints=a.constraints,
             first=a.first,

@@ -20,6 +20,7 @@ from gate.core.signals import IssuerTrust, verify_signals
 from gate.core.signature import PublicKey
 from gate.core.state import state_key
 from gate.core.trust import KeyRefusal
+from gate.core.usual import UsualRequest, read_usual
 from gate.core.values import (
     ActionRequest,
     AdmissionRecord,
@@ -27,6 +28,13 @@ from gate.core.values import (
     First,
     Parameters,
     Value,
+)
+from gate.core.wire.inputs import (
+    NO_INPUTS,
+    EncodedInputs,
+    decode_inputs,
+    encode_inputs,
+    joined,
 )
 from gate.core.wire.reader import WireError
 from gate.core.wire.request import check_request, read_request
@@ -44,7 +52,8 @@ _QUARANTINED = frozenset(
         Code.REPLAY_CONFLICT,
     }
 )
-_NO_INPUTS: Mapping[str, Value] = {}
+_NO_VALUES: Mapping[str, Value] = {}
+_MISROUTED = (Reason(Code.MISROUTED, Phase.ADMIT),)
 
 
 class Trust(IssuerTrust, Protocol):
@@ -76,7 +85,7 @@ class Prepared(NamedTuple):
     request: ActionRequest | None
     policy: Policy | None
     inputs: Mapping[str, Value]
-    evaluated: tuple[Evaluated, ...]
+    evaluated: EncodedInputs
     admission_key: bytes
     state_key: bytes
     reasons: tuple[Reason, ...]
@@ -92,10 +101,15 @@ class Admission(NamedTuple):
     actor_verified: bool
     admission_key: bytes
     reasons: tuple[Reason, ...]
-    evaluated: tuple[Evaluated, ...]
+    inputs: EncodedInputs
     constraints: Parameters
     first: First | None
     expires_ms: int | None
+
+    @property
+    def evaluated(self) -> tuple[Evaluated, ...]:
+        """Return the evaluated inputs as values."""
+        return decode_inputs(self.inputs)
 
     @property
     def is_quarantined(self) -> bool:
@@ -114,28 +128,33 @@ def prepare(
 
     Never raises on any bytes: what cannot be read is a reason (P4).
     """
-    request, reasons = _decode(key, value, setting.audience)
-    if reasons:
-        return Prepared(request, None, _NO_INPUTS, (), b"", b"", reasons)
-    assert request is not None
+    usual = _usual(key, value, setting)
+    if usual is not None:
+        request = usual.request
+    else:
+        decoded, reasons = _decode(key, value, setting.audience)
+        if reasons:
+            return Prepared(decoded, None, _NO_VALUES, NO_INPUTS, b"", b"", reasons)
+        assert decoded is not None
+        request = decoded
     policy = setting.policies.get(request.action)
     finding = _policy_in_force(policy, setting.trust, append_time_ms)
     if policy is None or finding is not None:
         assert finding is not None
-        return Prepared(request, policy, _NO_INPUTS, (), b"", b"", (Reason(finding, Phase.POLICY),))
-    check = policy.check_ask(request)
-    if check.reasons:
-        return Prepared(request, policy, check.inputs, check.evaluated, b"", b"", check.reasons)
-    admission_key = policy.admission_key(check.inputs)
-    encoded = admission_key.encoded
-    if (
-        key != admission_key.routing_key
-        or partition_of(key, setting.partition_count) != setting.partition
-    ):
-        reasons = (Reason(Code.MISROUTED, Phase.ADMIT),)
-    return Prepared(
-        request, policy, check.inputs, check.evaluated, encoded, state_key(encoded), reasons
-    )
+        reasons = (Reason(finding, Phase.POLICY),)
+        return Prepared(request, policy, _NO_VALUES, NO_INPUTS, b"", b"", reasons)
+    if usual is not None:
+        inputs, evaluated = usual.inputs, usual.evaluated
+    else:
+        inputs, plain, reasons = policy.check_ask(request)
+        evaluated = encode_inputs(plain)
+        if reasons:
+            return Prepared(request, policy, inputs, evaluated, b"", b"", reasons)
+    encoded, routing_key = policy.admission_key(inputs)
+    reasons = ()
+    if key != routing_key or partition_of(key, setting.partition_count) != setting.partition:
+        reasons = _MISROUTED
+    return Prepared(request, policy, inputs, evaluated, encoded, state_key(encoded), reasons)
 
 
 def admit(
@@ -189,7 +208,9 @@ def _weigh(
         inputs=prepared.inputs,
         append_time_ms=append_time_ms,
     )
-    evaluated = prepared.evaluated + signals.evaluated
+    evaluated = prepared.evaluated
+    if signals.evaluated:
+        evaluated = joined(evaluated, encode_inputs(signals.evaluated))
     if signals.reasons:
         return _denied(
             prepared, signals.reasons, actor_verified=actor_verified, evaluated=evaluated
@@ -213,7 +234,7 @@ def _weigh(
         actor_verified=actor_verified,
         admission_key=prepared.admission_key,
         reasons=(Reason(Code.APPROVED, Phase.NONE, evaluation.allowed_by),),
-        evaluated=evaluated,
+        inputs=evaluated,
         constraints=evaluation.constraints,
         first=None,
         expires_ms=_expiry(policy, request, append_time_ms),
@@ -225,7 +246,7 @@ def without_detail(admission: Admission) -> Admission:
     return admission._replace(
         approved=False,
         reasons=(Reason(Code.TOO_LARGE, Phase.ENCODE),),
-        evaluated=(),
+        inputs=NO_INPUTS,
         constraints=(),
         first=None,
         expires_ms=None,
@@ -234,7 +255,8 @@ def without_detail(admission: Admission) -> Admission:
 
 def unread(reason: Reason) -> Admission:
     """Return the denial of a record of which nothing can be said but the reason."""
-    return _denied(Prepared(None, None, _NO_INPUTS, (), b"", b"", (reason,)), (reason,))
+    reasons = (reason,)
+    return _denied(Prepared(None, None, _NO_VALUES, NO_INPUTS, b"", b"", reasons), reasons)
 
 
 def _denied(
@@ -242,7 +264,7 @@ def _denied(
     reasons: tuple[Reason, ...],
     *,
     actor_verified: bool = False,
-    evaluated: tuple[Evaluated, ...] | None = None,
+    evaluated: EncodedInputs | None = None,
     first: First | None = None,
 ) -> Admission:
     if len(reasons) > REASONS_MAX:
@@ -257,11 +279,18 @@ def _denied(
         actor_verified=actor_verified,
         admission_key=prepared.admission_key,
         reasons=reasons,
-        evaluated=prepared.evaluated if evaluated is None else evaluated,
+        inputs=prepared.evaluated if evaluated is None else evaluated,
         constraints=(),
         first=first,
         expires_ms=None,
     )
+
+
+def _usual(key: bytes | None, value: bytes | None, setting: Setting) -> UsualRequest | None:
+    """Take the quick way through steps 1 and 3, where the sizes of the whole allow it."""
+    if not value or len(value) > VALUE_BYTES_MAX or key is None or len(key) > KEY_BYTES_MAX:
+        return None
+    return read_usual(value, setting.audience, setting.policies)
 
 
 def _decode(

@@ -332,7 +332,7 @@ def _decision_entry(
         admission_key=admission.admission_key,
         outcome=APPROVED if admission.approved else DENIED,
         reasons=admission.reasons,
-        evaluated=admission.evaluated,
+        evaluated=admission.inputs,
         approvals=(),
         constraints=admission.constraints,
         first=admission.first,

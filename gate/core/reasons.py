@@ -10,6 +10,8 @@ from typing import NamedTuple
 class Phase(IntEnum):
     """The stage of the evaluation at which something was found; schema order."""
 
+    __hash__ = int.__hash__  # the enum's own is a Python function that hashes the name
+
     CONTROL = 0
     DECODE = 1
     POLICY = 2
@@ -23,6 +25,8 @@ class Phase(IntEnum):
 
 class Code(IntEnum):
     """What was found; schema order. The first symbol denies."""
+
+    __hash__ = int.__hash__  # the enum's own is a Python function that hashes the name
 
     CONTROL_REJECTED = 0
     EMPTY = 1

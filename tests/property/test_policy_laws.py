@@ -333,31 +333,6 @@ def test_different_parts_give_different_keys(
     assert (encoded(one) == encoded(other)) == (one == other)
 
 
-ODD_VALUES = st.one_of(
-    st.booleans(),
-    INTS,
-    st.text(max_size=5),
-    st.binary(max_size=3),
-    st.lists(st.text(max_size=3), max_size=3).map(tuple),
-    st.sampled_from(["DE", "L-1", "ann", 15000, 48]),
-)
-LOAN_POLICY = loan.policy_of()
-
-
-@settings(QUICK, max_examples=400)
-@given(
-    st.dictionaries(st.sampled_from([*loan.ASK, "extra"]), ODD_VALUES, max_size=6),
-    st.sets(st.sampled_from([*loan.ASK]), max_size=1),
-)
-def test_the_generated_check_agrees_with_the_plain_one(
-    replaced: dict[str, Value], removed: set[str]
-) -> None:
-    parameters = {**loan.ASK, **replaced}
-    request = loan.request({k: v for k, v in parameters.items() if k not in removed})
-
-    assert LOAN_POLICY.check_ask(request) == LOAN_POLICY._asks.check_each(request)
-
-
 def test_packing_is_reproducible() -> None:
     payloads = {hashlib.sha256(loan.pack(loan.LOAN)).hexdigest() for _ in range(20)}
 

@@ -1,21 +1,14 @@
-"""Step 3: the ask against the declarations.
+"""Step 3: the ask against the declarations, parameter by parameter; `usual` is the quick way."""
 
-The usual request has every declared parameter and no other, all good: one generated expression
-says so and makes the inputs. Anything else goes the plain way, which names what is wrong. Both give
-the same result for a good request.
-"""
-
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from gate.core.policy import template
-from gate.core.policy.boundary import bounds_test, check_of, text_of, type_test
-from gate.core.policy.declaration import DateType, EnumType, Parameter, StringType
+from gate.core.policy.boundary import check_of, text_of
+from gate.core.policy.declaration import Parameter
 from gate.core.policy.model import Bundle
 from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import ActionRequest, Evaluated, Value
-
-_NO_STATEMENT = bytes(32)
 
 
 class AskCheck(NamedTuple):
@@ -29,23 +22,21 @@ class AskCheck(NamedTuple):
 class AskChecker:
     """Checks asks against one policy's declarations."""
 
-    __slots__ = ("_checks", "_parameters", "_resource_check", "_template", "_usual")
+    __slots__ = ("_checks", "_parameters", "_resource_check", "_template")
 
     def __init__(self, bundle: Bundle) -> None:
-        """Generate the check of the usual request."""
+        """Generate the check of each value."""
         self._parameters: Mapping[str, Parameter] = {item.name: item for item in bundle.parameters}
         self._checks = {item.name: check_of(item.type) for item in bundle.parameters}
         kind = bundle.resource_input
         self._resource_check = check_of(kind) if kind is not None else None
         self._template = template.parse(bundle.resource_template)
-        self._usual = _usual_check(bundle)
 
     def check(self, request: ActionRequest) -> AskCheck:
-        """Check an ask whose parameters are strictly ascending by name."""
-        return self._usual(request) or self.check_each(request)
+        """Check an ask whose parameters are strictly ascending by name.
 
-    def check_each(self, request: ActionRequest) -> AskCheck:
-        """Check parameter by parameter and give every finding, by name; then the resource."""
+        Every finding is given: parameters by name, then the resource.
+        """
         given = dict(request.parameters)
         inputs: dict[str, Value] = {}
         evaluated: list[Evaluated] = []
@@ -79,49 +70,3 @@ class AskChecker:
             declared = self._parameters[name.removeprefix("request.")]
             texts[name] = text_of(declared.type, inputs[name])
         return resource == template.render(self._template, texts)
-
-
-def _usual_check(bundle: Bundle) -> Callable[[ActionRequest], AskCheck | None]:
-    """Generate a function that returns the result of a usual request, else None."""
-    objects: dict[str, Any] = {
-        "new": tuple.__new__,
-        "AskCheck": AskCheck,
-        "Evaluated": Evaluated,
-        "no_statement": _NO_STATEMENT,
-    }
-    lines = ["def usual(request):", " parameters = request.parameters"]
-    lines.append(f" if len(parameters) != {len(bundle.parameters)}: return None")
-    tests, inputs, evaluated = [], [], []
-    for index, item in enumerate(bundle.parameters):
-        value, name = f"v{index}", f"request.{item.name}"
-        lines.append(f" n{index}, {value} = parameters[{index}]")
-        tests.append(f"n{index} == {item.name!r} and {type_test(item.type, value)}")
-        tests.append(bounds_test(item.type, value, objects))
-        inputs.append(f"{name!r}: {value}")
-        evaluated.append(f'new(Evaluated, ({name!r}, "ask", {value}, "", no_statement, 0)),')
-    tests.append(_resource_test(bundle, objects))
-    lines.append(f" if not ({' and '.join(tests)}): return None")
-    result = f"({{{', '.join(inputs)}}}, ({' '.join(evaluated)}), ())"
-    lines.append(f" return new(AskCheck, {result})")
-    exec("\n".join(lines), objects)  # noqa: S102 - made of numbers and checked names
-    usual: Callable[[ActionRequest], AskCheck | None] = objects["usual"]
-    return usual
-
-
-def _resource_test(bundle: Bundle, objects: dict[str, Any]) -> str:
-    """Return generated code that compares the resource; values are named `v0`, `v1` and so on."""
-    kind = bundle.resource_input
-    if kind is not None:
-        return bounds_test(kind, "request.resource", objects)
-    parsed = template.parse(bundle.resource_template)
-    objects["texts"] = parsed.texts
-    objects["text_of"] = text_of
-    code = "texts[0]"
-    for position, name in enumerate(parsed.names):
-        index = next(i for i, p in enumerate(bundle.parameters) if f"request.{p.name}" == name)
-        text = f"v{index}"
-        if not isinstance(bundle.parameters[index].type, StringType | EnumType | DateType):
-            objects[f"k{index}"] = bundle.parameters[index].type
-            text = f"text_of(k{index}, v{index})"
-        code += f" + {text} + texts[{position + 1}]"
-    return f"request.resource == {code}"

@@ -24,6 +24,7 @@ from gate.core.policy.issues import AstDiffers, BundleInvalid, EngineUnavailable
 from gate.core.policy.model import Bundle
 from gate.core.policy.program import Outcome, Program
 from gate.core.policy.tree import digest
+from gate.core.policy.usual import usual_reader
 from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import ActionRequest, Parameters, Value
 
@@ -88,7 +89,10 @@ _EFFECTS = {"deny": Code.FORBIDDEN, "require_approval": Code.APPROVAL_REQUIRED, 
 
 
 class Policy:
-    """A compiled policy: `bundle`, `sha256` of its payload, `signals` ascending by name."""
+    """A compiled policy: `bundle`, `sha256` of its payload, `signals` ascending by name.
+
+    `read_usual` reads and checks the parameters of a usual request, see `usual`.
+    """
 
     __slots__ = (
         "_asks",
@@ -99,6 +103,7 @@ class Policy:
         "_signal_checks",
         "_types",
         "bundle",
+        "read_usual",
         "sha256",
         "signals",
     )
@@ -118,6 +123,7 @@ class Policy:
             )
             for item in bundle.signals
         )
+        self.read_usual = usual_reader(bundle)
         self._asks = AskChecker(bundle)
         self._key = KeyShape(bundle)
         self._program = Program(bundle, expressions)

@@ -9,7 +9,8 @@ from functools import lru_cache
 from gate.core.reasons import Code, Phase, Reason
 from gate.core.values import Approval, Decision, Evaluated, First, Parameters
 from gate.core.wire import encoder
-from gate.core.wire.encoder import SMALL_COUNT, bytes_, fixed, int32, long, recurring_long, string
+from gate.core.wire.encoder import bytes_, fixed, int32, long, recurring_long, string
+from gate.core.wire.inputs import EncodedInputs, array_of, encode_inputs, read_inputs
 from gate.core.wire.parameters import read_identifiers, read_parameters
 from gate.core.wire.reader import Reader, WireError
 from gate.core.wire.schemas import ENTRY_DECISION, header
@@ -19,9 +20,6 @@ _DIGEST_BYTES = 32
 _SALT_BYTES = 16
 _MODES, _OUTCOMES = 2, 2
 _CODES, _PHASES = tuple(Code), tuple(Phase)
-_UNSTATED_DIGEST = bytes(_DIGEST_BYTES)
-_UNSTATED = bytes(1 + _DIGEST_BYTES + 1)
-"""Key id, digest and time of an input that nobody signed."""
 
 
 def decision_block(
@@ -63,7 +61,6 @@ def decision_block(
 
 def encode_decision(
     block: bytes,
-    *,
     input_offset: int,
     prev_input_offset: int,
     input_time_ms: int,
@@ -79,36 +76,48 @@ def encode_decision(
     admission_key: bytes,
     outcome: int,
     reasons: tuple[Reason, ...],
-    evaluated: tuple[Evaluated, ...],
+    evaluated: EncodedInputs | tuple[Evaluated, ...],
     approvals: tuple[Approval, ...],
     constraints: Parameters,
     first: First | None,
     expires_ms: int | None,
 ) -> bytes:
     """Return a Decision's bytes. `block` is from `decision_block`."""
-    digests = input_sha256 + ask_sha256 + salt
-    assert len(digests) == _DIGEST_BYTES * 2 + _SALT_BYTES, (
-        "expected digests of 32 bytes and a salt of 16"
-    )
+    inputs = evaluated if isinstance(evaluated, EncodedInputs) else encode_inputs(evaluated)
     return b"".join(
         (
             block,
             recurring_long(input_offset),
             recurring_long(prev_input_offset),
             recurring_long(input_time_ms),
-            digests,
-            *map(string, (request_id, actor, action, resource, correlation_id)),
+            _digests(input_sha256 + ask_sha256 + salt),
+            string(request_id),
+            _recurring_string(actor),
+            _recurring_string(action),
+            string(resource),
+            string(correlation_id) if correlation_id else b"\x00",
             b"\x01" if actor_verified else b"\x00",
             bytes_(admission_key),
             encoder.index(outcome, _OUTCOMES),
             _reasons(reasons),
-            _evaluated(evaluated),
-            encoder.array([_approval(approval) for approval in approvals]),
-            encoder.parameters(constraints),
+            array_of(inputs),
+            encoder.array([_approval(item) for item in approvals]) if approvals else b"\x00",
+            encoder.parameters(constraints) if constraints else b"\x00",
             encoder.NULL if first is None else encoder.PRESENT + _first(first),
             encoder.NULL if expires_ms is None else encoder.PRESENT + recurring_long(expires_ms),
         )
     )
+
+
+def _digests(raw: bytes) -> bytes:
+    assert len(raw) == _DIGEST_BYTES * 2 + _SALT_BYTES, (
+        "expected digests of 32 bytes and a salt of 16"
+    )
+    return raw
+
+
+_recurring_string = lru_cache(maxsize=1024)(string)
+"""`string` for names that come again and again."""
 
 
 @lru_cache(maxsize=512)
@@ -123,36 +132,6 @@ def _reasons(reasons: tuple[Reason, ...]) -> bytes:
             for code, phase, rule, field, message in reasons
         ]
     )
-
-
-@lru_cache(maxsize=2048)
-def _input_head(name: str, source: str, branch: bytes) -> bytes:
-    return string(name) + string(source) + branch
-
-
-def _evaluated(inputs: tuple[Evaluated, ...]) -> bytes:
-    if not inputs:
-        return b"\x00"
-    small = encoder.SMALL
-    parts = [long(len(inputs))]
-    for name, source, value, key_id, statement_sha256, issued_ms in inputs:
-        if key_id or issued_ms or statement_sha256 != _UNSTATED_DIGEST:
-            digest = fixed(statement_sha256, _DIGEST_BYTES)
-            tail = string(key_id) + digest + recurring_long(issued_ms)
-        else:
-            tail = _UNSTATED
-        # The two commonest types in place: a call each would be a fifth of the whole
-        if type(value) is str:
-            raw = value.encode()
-            length = len(raw)
-            size = small[length] if length < SMALL_COUNT else long(length)
-            parts += (_input_head(name, source, b"\x04"), size, raw, tail)
-        elif type(value) is int:
-            parts += (_input_head(name, source, b"\x02"), long(value), tail)
-        else:
-            parts += (_input_head(name, source, b""), encoder.value(value), tail)
-    parts.append(b"\x00")
-    return b"".join(parts)
 
 
 def _approval(approval: Approval) -> bytes:
@@ -196,7 +175,7 @@ def read_decision(reader: Reader) -> Decision:
         admission_key=reader.bytes_("admission_key"),
         outcome=reader.index("outcome", _OUTCOMES),
         reasons=_read_reasons(reader),
-        evaluated=_read_evaluated(reader),
+        evaluated=read_inputs(reader),
         approvals=_read_approvals(reader),
         constraints=read_parameters(reader, "constraints"),
         first=_read_first(reader),
@@ -217,28 +196,6 @@ def _read_reasons(reader: Reader) -> tuple[Reason, ...]:
         raise error.within(f"reasons[{len(reasons)}]") from None
     reader.end_array("reasons", count)
     return tuple(reasons)
-
-
-def _read_evaluated(reader: Reader) -> tuple[Evaluated, ...]:
-    count = reader.count("evaluated")
-    inputs: list[Evaluated] = []
-    try:
-        for _ in range(count):
-            name, source = read_identifiers(reader, ("name", "source"))
-            value = reader.value("value")
-            end = reader.position + len(_UNSTATED)
-            if reader.data[reader.position : end] == _UNSTATED:
-                reader.position = end
-                inputs.append(Evaluated(name, source, value))
-                continue
-            key_id = reader.string("key_id")
-            digest = reader.fixed("statement_sha256", _DIGEST_BYTES)
-            issued_ms = reader.time_ms("issued_ms")
-            inputs.append(Evaluated(name, source, value, key_id, digest, issued_ms))
-    except WireError as error:
-        raise error.within(f"evaluated[{len(inputs)}]") from None
-    reader.end_array("evaluated", count)
-    return tuple(inputs)
 
 
 def _read_approvals(reader: Reader) -> tuple[Approval, ...]:

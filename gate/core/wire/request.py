@@ -16,8 +16,8 @@ from gate.core.wire.reader import HOSTILE, RECORD_BYTES_MAX, Reader, WireError
 from gate.core.wire.schemas import ACTION_REQUEST, ASK, header
 from gate.core.wire.text import has_forbidden, is_nfc
 
-_HEADER = header(ACTION_REQUEST)
-_ASK_HEADER = header(ASK)
+HEADER = header(ACTION_REQUEST)
+ASK_HEADER = header(ASK)
 _SIGNATURE_BYTES = 64
 _ACTION = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
@@ -30,18 +30,9 @@ def read_request(value: bytes) -> ActionRequest:
     actor, action, resource = read_identifiers(reader, ("actor", "action", "resource"))
     parameters = read_parameters(reader, "parameters")
     ask_end = reader.position
-    attestations = _read_attestations(reader)
-    issued_at_ms = reader.time_ms("issued_at_ms")
-    expires_at_ms = reader.optional_time_ms("expires_at_ms")
-    (correlation_id,) = read_identifiers(reader, ("correlation_id",))
-    unsigned_end = reader.position
-    signature = None
-    signed_bytes = value
-    if reader.index("signature", 2):
-        key_id = reader.identifier("signature.key_id")
-        signature = RequestSignature(key_id, reader.fixed("signature", _SIGNATURE_BYTES))
-        signed_bytes = value[:unsigned_end] + encoder.NULL
-    reader.finish()
+    attestations, issued_at_ms, expires_at_ms, correlation_id, signature, signed_bytes = read_rest(
+        reader
+    )
     return ActionRequest(
         audience,
         request_id,
@@ -54,9 +45,30 @@ def read_request(value: bytes) -> ActionRequest:
         expires_at_ms,
         correlation_id,
         signature,
-        _ASK_HEADER + value[ask_start:ask_end],
+        ASK_HEADER + value[ask_start:ask_end],
         signed_bytes,
     )
+
+
+Rest = tuple[tuple[Attestation, ...], int, int | None, str, RequestSignature | None, bytes]
+"""The fields of an `ActionRequest` behind its parameters, and `signed_bytes`."""
+
+
+def read_rest(reader: Reader) -> Rest:
+    """Read what follows the parameters, to the end. Raises `WireError`."""
+    attestations = _read_attestations(reader)
+    issued_at_ms = reader.time_ms("issued_at_ms")
+    expires_at_ms = reader.optional_time_ms("expires_at_ms")
+    (correlation_id,) = read_identifiers(reader, ("correlation_id",))
+    unsigned_end = reader.position
+    signature = None
+    signed_bytes = reader.data
+    if reader.index("signature", 2):
+        key_id = reader.identifier("signature.key_id")
+        signature = RequestSignature(key_id, reader.fixed("signature", _SIGNATURE_BYTES))
+        signed_bytes = signed_bytes[:unsigned_end] + encoder.NULL
+    reader.finish()
+    return attestations, issued_at_ms, expires_at_ms, correlation_id, signature, signed_bytes
 
 
 def _read_attestations(reader: Reader) -> tuple[Attestation, ...]:
@@ -93,7 +105,7 @@ def unsigned_bytes(
     """
     return b"".join(
         (
-            _HEADER,
+            HEADER,
             encoder.string(audience),
             encoder.string(request_id),
             encoder.string(actor),
