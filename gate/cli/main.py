@@ -35,6 +35,8 @@ COMMANDS: Final = {
     "init-lineage": Entry("setup", "First start: Genesis and trust root in every partition."),
     "run": Entry("running", "Run the gate."),
     "submit": Entry("submit", "Check, sign and publish action requests."),
+    "tail": Entry("tail", "Show decisions as they are committed, verified."),
+    "quarantine": Entry("quarantine", "List and show input that was set aside."),
     "decide": Entry("decide", "Decide one request offline."),
     "evidence": Entry("auditing", "Write the evidence file of a decision."),
     "verify": Entry("verify", "Verify evidence offline, or prove a fork."),

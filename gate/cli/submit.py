@@ -19,8 +19,10 @@ from gate.cli.hints import HINTS
 from gate.cli.notes import Notes
 from gate.cli.options import ConfigOption, DryRunOption, OutputOption, WaitOption, configured
 from gate.cli.screen import Format, tell, write
+from gate.cli.topic_progress import shown_reading
 from gate.cli.waiting import wait_until
 from gate.client.decisions import DecisionWatch, Found
+from gate.client.followed_trust import FollowedTrust
 from gate.client.in_force import read_in_force
 from gate.client.submit import Draft, Issuer, Submission, attest, build, publish
 from gate.config import DEFAULT_FILE, Config
@@ -33,7 +35,7 @@ from gate.core.signature import key_id
 from gate.core.trust import TrustRoot
 from gate.core.values import APPROVED
 from gate.core.wire.text import escaped
-from gate.errors import ConfigInvalid
+from gate.errors import ConfigInvalid, OutcomeUnknown
 from gate.ports import LogReader, Signer
 
 app = typer.Typer()
@@ -75,7 +77,9 @@ def submit(
     for path in files:
         read_action(_content(path), str(path))  # a file's own faults come before anybody else's
     with wiring.open_reader(settings) as reader:
-        desk = _desk(settings, reader, policy, key, issuer_key or [])
+        desk = _desk(
+            settings, reader, policy, key, issuer_key or [], is_waiting=wait > 0 and not dry_run
+        )
         made = [desk.made(path) for path in files]
         if any(item is None for item in made):
             tell("nothing was published")
@@ -84,12 +88,10 @@ def submit(
         if dry_run:
             _show_places(output, submissions, None)
             return
-        answers = _Answers(desk, reader, submissions)
-        with wiring.open_publisher(settings) as publisher:
-            topic = wiring.topics(settings).requests
-            offsets = publish(submissions, topic=topic, publisher=publisher)
+        answers = _Answers(desk, reader, submissions) if wait else None
+        offsets = _published(settings, submissions)
         _show_places(output, submissions, offsets)
-        if wait:
+        if answers is not None:
             raise typer.Exit(answers.awaited(offsets, wait, output))
 
 
@@ -101,6 +103,7 @@ class _Desk:
     partition_count: int
     policies: tuple[Policy, ...]
     trust: TrustRoot
+    followed: FollowedTrust
     signer: Signer | None
     issuers: tuple[Issuer, ...]
 
@@ -189,21 +192,31 @@ def _desk(
     policy: Path | None,
     key: Path | None,
     issuer_keys: Sequence[Path],
+    *,
+    is_waiting: bool,
 ) -> _Desk:
     topic = wiring.topics(config).requests
     found = reader.topic(topic)
     if found is None:
         raise ConfigInvalid(f"gate has no topic `{topic}`: run `gate init-lineage` first")
-    if policy is None:
-        state = read_in_force(reader, wiring.topics(config)).state
-        policies, trust = tuple(state.in_force.values()), state.trust_root
-    else:
-        policies, trust = (read_policy(policy),), wiring.first_root(config).root
+    topics, first = wiring.topics(config), wiring.first_root(config).root
+    with shown_reading("reading what is in force") as progress:
+        followed = FollowedTrust(reader, topics, first, progress=progress)
+        if policy is None:
+            in_force = read_in_force(reader, topics, progress=progress)
+            followed.follow(in_force.trust_roots)
+            policies = tuple(in_force.state.in_force.values())
+            trust = in_force.state.trust_root
+        else:
+            policies, trust = (read_policy(policy),), first
+            if is_waiting:
+                followed.read_on(0)
     return _Desk(
         config=config,
         partition_count=found.partition_count,
         policies=policies,
         trust=trust,
+        followed=followed,
         signer=None if key is None else wiring.signer(key),
         issuers=tuple(_issuer(path, trust) for path in issuer_keys),
     )
@@ -228,6 +241,19 @@ def _reason(reason: Reason, notes: Notes) -> str:
     return ": ".join(part for part in parts if part)
 
 
+def _published(config: Config, submissions: Sequence[Submission]) -> tuple[int, ...]:
+    """Publish and return the offsets. Raises `OutcomeUnknown` that says what to do."""
+    topic = wiring.topics(config).requests
+    try:
+        with wiring.open_publisher(config) as publisher:
+            return publish(submissions, topic=topic, publisher=publisher)
+    except OutcomeUnknown as error:
+        raise OutcomeUnknown(
+            f"{error}: some of {len(submissions)} may be published, some may not: submit them "
+            "again: what was approved already is then denied as `replayed`, which is harmless"
+        ) from error
+
+
 def _show_places(
     output: Format, submissions: Sequence[Submission], offsets: Sequence[int] | None
 ) -> None:
@@ -248,28 +274,45 @@ class _Answers:
         self._policies = {policy.sha256: policy for policy in desk.policies}
         self._submissions = submissions
         partitions = sorted({item.partition for item in submissions})
-        self._watch = DecisionWatch(reader, wiring.topics(desk.config), partitions, desk.trust)
+        topics = wiring.topics(desk.config)
+        decided = (topics.approved, topics.denied)
+        self._watch = DecisionWatch(reader, decided, partitions, desk.followed)
         self._found: dict[tuple[int, int], Found] = {}
+        self._codes: list[Code] = []
 
     def awaited(self, offsets: Sequence[int], seconds: float, output: Format) -> Code:
-        """Show every answer that comes in time, and return the code for all of them."""
+        """Show the answers in the order of the requests, as they come; return the code for all."""
         places = [
             (item.partition, offset)
             for item, offset in zip(self._submissions, offsets, strict=True)
         ]
+        wanted, next_shown = frozenset(places), 0
 
         def is_answered() -> bool:
+            nonlocal next_shown
             for found in self._watch.poll():
-                self._found[found.partition, found.input_offset] = found
-            return all(place in self._found for place in places)
+                if isinstance(found, Found) and found.place in wanted:
+                    self._found[found.place] = found
+            while next_shown < len(places) and places[next_shown] in self._found:
+                self._show(self._found[places[next_shown]], output)
+                next_shown += 1
+            return len(self._found) == len(wanted)
 
         is_all = wait_until(is_answered, seconds=seconds, clock=wiring.clock())
-        answers = [self._found[place] for place in places if place in self._found]
-        codes = [_show_answer(output, found, self._notes(found)) for found in answers]
+        for place in places[next_shown:]:
+            if place in self._found:
+                self._show(self._found[place], output)
         if not is_all:
-            tell(f"{len(places) - len(answers)} without an answer yet: is the gate running")
+            late = len(wanted) - len(self._found)
+            tell(
+                f"{late} without an answer yet: is the gate running? What is published will be "
+                "decided: do not submit it again, look for it with `gate evidence REQUEST_ID`"
+            )
             return Code.UNREACHABLE
-        return max(codes, default=Code.YES)
+        return max(self._codes, default=Code.YES)
+
+    def _show(self, found: Found, output: Format) -> None:
+        self._codes.append(_show_answer(output, found, self._notes(found)))
 
     def _notes(self, found: Found) -> Notes:
         """Return what can be added to an answer, if its very policy is at hand."""
@@ -283,6 +326,7 @@ def _show_answer(output: Format, found: Found, notes: Notes) -> Code:
     if isinstance(verdict, Refused):
         tell(f"decision {found.reference} does not verify: {verdict.code.value}: {verdict.text}")
         return Code.NO
+    assert verdict is not None, "answers are verified"
     approved = decision.outcome == APPROVED
     head = {
         "request_id": decision.request_id,

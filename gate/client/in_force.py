@@ -8,6 +8,7 @@ verified here: a wrong answer leads to a request or control record that the gate
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from gate.client.followed_trust import Reading
 from gate.core import dsse
 from gate.core.control.restore import ControlStateDamaged, restore
 from gate.core.control.state import ControlState
@@ -23,20 +24,26 @@ _SLICE_RECORDS = 5_000
 
 
 class InForce(NamedTuple):
-    """The control state, and the signed bundles that it remembers, by digest."""
+    """The control state, the signed bundles that it remembers, by digest, and trust roots.
+
+    `trust_roots` are the envelopes by version, the first one among them.
+    """
 
     state: ControlState
     bundles: Mapping[bytes, dsse.Envelope]
+    trust_roots: Mapping[int, bytes]
 
 
-def read_in_force(reader: LogReader, topics: Topics, *, partition: int = 0) -> InForce:
+def read_in_force(
+    reader: LogReader, topics: Topics, *, partition: int = 0, progress: Reading | None = None
+) -> InForce:
     """Return what is in force in a partition; reads its whole changelog.
 
     Raises `ConfigInvalid` when the lineage has not begun or this build lacks the policy's engine,
     `Unreadable` when the changelog is damaged.
     """
     where = TopicPartition(topics.changelog, partition)
-    parts = dict(_parts(reader, where))
+    parts = dict(_parts(reader, where, progress))
     if b"genesis" not in parts:
         raise ConfigInvalid(
             f"gate has no lineage: topic `{topics.changelog}` holds no Genesis: "
@@ -49,14 +56,21 @@ def read_in_force(reader: LogReader, topics: Topics, *, partition: int = 0) -> I
             for key, part in parts.items()
             if key.startswith(b"bundle/")
         }
+        roots = {
+            int(key.removeprefix(b"root/")): part.body
+            for key, part in parts.items()
+            if key.startswith(b"root/")
+        }
     except (EngineUnavailable, AstDiffers) as fault:
         raise ConfigInvalid(f"policy in force does not run in this build: {fault}") from fault
     except (ControlStateDamaged, ValueError) as fault:
         raise Unreadable(f"changelog of partition {partition} is damaged: {fault}") from fault
-    return InForce(state, bundles)
+    return InForce(state, bundles, roots)
 
 
-def _parts(reader: LogReader, where: TopicPartition) -> "list[tuple[bytes, ControlStateRecord]]":
+def _parts(
+    reader: LogReader, where: TopicPartition, progress: Reading | None
+) -> list[tuple[bytes, ControlStateRecord]]:
     if reader.topic(where.topic) is None:
         raise ConfigInvalid(
             f"gate has no topic `{where.topic}`: run `gate init-lineage` first, or check the "
@@ -69,6 +83,8 @@ def _parts(reader: LogReader, where: TopicPartition) -> "list[tuple[bytes, Contr
         part = reader.read(where, offset=offset, records_max=_SLICE_RECORDS)
         found += [_part(record) for record in part.records if not _is_admission(record)]
         offset = part.next_offset
+        if progress is not None:
+            progress(where, min(offset, ends.last_stable), ends.last_stable)
     return found
 
 

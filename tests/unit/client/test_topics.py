@@ -12,7 +12,8 @@ from gate.client.control import (
     PartitionAnswer,
     control_value,
 )
-from gate.client.decisions import DecisionWatch
+from gate.client.decisions import DecisionWatch, Found, Unread
+from gate.client.followed_trust import FollowedTrust
 from gate.client.in_force import read_in_force
 from gate.config import Config, load_config
 from gate.core.proof.verdict import RefusalCode, Refused, Verified
@@ -24,6 +25,7 @@ from gate.ports import EventKind, OutputRecord, TopicPartition
 from gate.runtime.first_start import Beginning
 
 TOPICS = topics_of("gate")
+DECIDED = (TOPICS.approved, TOPICS.denied)
 
 
 class Quiet:
@@ -126,14 +128,16 @@ def test_a_second_control_tool_fences_the_first(begun):
 
 
 def test_a_watch_gives_new_decisions_and_what_their_verification_said(begun):
-    trust = wiring.first_root(begun).root
+    first = wiring.first_root(begun).root
     with wiring.open_reader(begun) as reader, wiring.open_publisher(begun) as publisher:
-        watch = DecisionWatch(reader, TOPICS, range(4), trust)
+        trust = FollowedTrust(reader, TOPICS, first)
+        watch = DecisionWatch(reader, DECIDED, range(4), trust)
         (offset,) = publisher.publish([OutputRecord(TOPICS.requests, 1, b"k", b"nonsense")])
         assert list(watch.poll()) == []
         _run(begun)
         (found,) = watch.poll()
-        assert (found.partition, found.input_offset) == (1, offset)
+        assert isinstance(found, Found)
+        assert found.place == (1, offset)
         assert isinstance(found.verdict, Verified)
         assert found.decision.reasons[0].code.name == "FRAMING_UNKNOWN"
         assert list(watch.poll()) == []
@@ -145,7 +149,10 @@ def test_a_watch_gives_new_decisions_and_what_their_verification_said(begun):
                 OutputRecord(TOPICS.denied, 1, b"k", encode_decision_record(_forged(genuine))),
             ]
         )
-        (forged,) = watch.poll()
+        nonsense, forged = watch.poll()
+        assert isinstance(nonsense, Unread)
+        assert (nonsense.where, nonsense.offset) == (TopicPartition(TOPICS.denied, 1), 2)
+        assert isinstance(forged, Found)
         assert isinstance(forged.verdict, Refused)
         assert forged.verdict.code is RefusalCode.BAD_SIGNATURE
 
