@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from gate.core.topics import TopicSpec, TopicStanding
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -74,15 +76,6 @@ class TopicIdentity:
     """What must not change under the gate."""
 
     topic_id: str
-    partition_count: int
-    settings: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicSpec:
-    """A topic to be made."""
-
-    name: str
     partition_count: int
     settings: Mapping[str, str]
 
@@ -222,10 +215,16 @@ class Publisher(Protocol):
 
 
 class Admin(Protocol):
-    """Makes topics."""
+    """Makes topics and looks after them; deletes none, and grows none."""
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> None:
         """Create the topics; one that exists is left alone."""
+
+    def standing(self, names: Sequence[str]) -> Mapping[str, TopicStanding | None]:
+        """Return how topics stand, `None` for one that is not there."""
+
+    def alter_topic(self, name: str, settings: Mapping[str, str]) -> None:
+        """Set these settings of a topic; others stay as they are."""
 
 
 class StateChange(NamedTuple):

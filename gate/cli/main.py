@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 COMMANDS: Final = {
     "demo": Entry("demo", "Show everything in one go on real input, in under a minute."),
     "init": Entry("setup", "Make a folder with development keys, trust root and configuration."),
+    "topics": Entry("topics", "Make the gate's topics as the table has them, and check them."),
     "init-lineage": Entry("setup", "First start: Genesis and trust root in every partition."),
     "run": Entry("running", "Run the gate."),
     "submit": Entry("submit", "Check, sign and publish action requests."),

@@ -53,12 +53,20 @@ def check_fits(own: Own, reader: LogReader, topics: Topics) -> None:
     last = reader.last(where) if reader.topic(topics.lineage) is not None else None
     if last is None:
         return
-    first = reader.ends([where])[where].first
-    records = reader.read(where, offset=first, records_max=1).records
-    genesis = _genesis(records[0]) if records else None
+    genesis = read_genesis(reader, topics)
     if genesis is not None:
         _check_genesis(own, genesis)
     _check_signer(own, last, reader, topics)
+
+
+def read_genesis(reader: LogReader, topics: Topics) -> Genesis | None:
+    """Return the Genesis of partition 0, unless there is none, or it can not be read."""
+    if reader.topic(topics.lineage) is None:
+        return None
+    where = TopicPartition(topics.lineage, 0)
+    first = reader.ends([where])[where].first
+    records = reader.read(where, offset=first, records_max=1).records
+    return _genesis(records[0]) if records else None
 
 
 def _genesis(record: LogRecord) -> Genesis | None:

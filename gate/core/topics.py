@@ -1,8 +1,10 @@
-"""Names of the topics and of those who write them: `design/README.md` §3.
+"""Names of the topics and of those who write them, and what a topic is: `design/README.md` §3.
 
-Everything follows from one prefix, the gate's name, which is also its consumer group.
+Every name follows from one prefix, the gate's name, which is also its consumer group.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -40,3 +42,50 @@ def init_transactional_id(prefix: str) -> str:
 def control_transactional_id(prefix: str) -> str:
     """Return the one id of all control tools; a second tool is fenced."""
     return f"{prefix}-control"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """A topic to be made."""
+
+    name: str
+    partition_count: int
+    settings: Mapping[str, str]
+
+
+class PartitionStanding(NamedTuple):
+    """How many replicas a partition has, how many are in sync, and whether one leads."""
+
+    number: int
+    replicas: int
+    in_sync: int
+    has_leader: bool
+
+
+class SettingFound(NamedTuple):
+    """A setting in force; `is_own`: made for this topic, not inherited from the cluster."""
+
+    value: str
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicStanding:
+    """A topic as it was found; what the right to look was missing for is `None`.
+
+    `rights`: what the asking principal may do with the topic, in Kafka's words (`READ`, `ALTER`).
+    """
+
+    topic_id: str
+    partitions: tuple[PartitionStanding, ...] | None
+    settings: Mapping[str, SettingFound] | None
+    rights: frozenset[str] | None = None
+
+
+class TopicsWanted(NamedTuple):
+    """What a configuration asks of its topics: of each, and of every partition its replicas."""
+
+    topics: Topics
+    specs: Sequence[TopicSpec]
+    replicas: int
+    insecure_dev: bool

@@ -7,10 +7,11 @@ An explicit act, never a fallback: an absent offset on a gate that has decided b
 from dataclasses import dataclass
 from enum import Enum
 
+from gate.config.topic_table import topic_table
 from gate.core.genesis import FirstRecords, first_genesis, first_records, genesis_origin
 from gate.core.signature import key_id
 from gate.core.state import LineageKeys
-from gate.core.topics import Topics, init_transactional_id
+from gate.core.topics import Topics, TopicSpec, init_transactional_id
 from gate.core.trust import KeyRefusal, TrustRoot
 from gate.core.values import Genesis
 from gate.errors import ConfigInvalid
@@ -23,15 +24,7 @@ from gate.ports import (
     Signer,
     TopicIdentity,
     TopicPartition,
-    TopicSpec,
 )
-
-REQUESTS_SETTINGS = {
-    "message.timestamp.type": "LogAppendTime",
-    "max.message.bytes": "262144",
-    "compression.type": "uncompressed",
-}
-CHANGELOG_SETTINGS = {"cleanup.policy": "compact"}
 
 
 class Beginning(Enum):
@@ -41,12 +34,14 @@ class Beginning(Enum):
     END = "end"
 
 
-def topic_specs(topics: Topics, partition_count: int) -> tuple[TopicSpec, ...]:
-    """Return the topics of a gate, as `init-lineage` makes them on the embedded log."""
-    settings = {topics.requests: REQUESTS_SETTINGS, topics.changelog: CHANGELOG_SETTINGS}
+def topic_specs(
+    topics: Topics, partition_count: int, *, insecure_dev: bool = True
+) -> tuple[TopicSpec, ...]:
+    """Return the topics of a gate as the table has them; `insecure_dev`: for one broker."""
+    settings = topic_table(insecure_dev=insecure_dev).settings
     return tuple(
-        TopicSpec(name=name, partition_count=partition_count, settings=settings.get(name, {}))
-        for name in topics
+        TopicSpec(name=name, partition_count=partition_count, settings=settings[kind])
+        for kind, name in topics._asdict().items()
     )
 
 

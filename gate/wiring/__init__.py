@@ -31,8 +31,10 @@ from gate.wiring.logs import (
     connection,
     create_topics,
     is_kafka,
+    open_admin,
     open_publisher,
     open_reader,
+    wanted_topics,
 )
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "first_root",
     "is_kafka",
     "lineage_keys",
+    "open_admin",
     "open_gate",
     "open_publisher",
     "open_reader",
@@ -61,4 +64,5 @@ __all__ = [
     "signer",
     "telemetry",
     "topics",
+    "wanted_topics",
 ]

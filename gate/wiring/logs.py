@@ -8,6 +8,8 @@ from gate.adapters.clock import SystemClock
 from gate.adapters.embedded import EmbeddedAdmin, EmbeddedPublisher, EmbeddedReader
 from gate.adapters.kafka import Connection, KafkaAdmin, KafkaPublisher, KafkaReader
 from gate.config import Config
+from gate.config.topic_table import topic_table
+from gate.core.topics import TopicsWanted
 from gate.errors import ConfigInvalid
 from gate.ports import Admin, LogReader, Publisher
 from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
@@ -18,8 +20,6 @@ from gate.wiring.identities import (
     runtime_line,
     topics,
 )
-
-_REPLICAS = 3
 
 
 def is_kafka(config: Config) -> bool:
@@ -60,15 +60,28 @@ def open_publisher(config: Config) -> Iterator[Publisher]:
         yield opened
 
 
+def open_admin(config: Config) -> Admin:
+    """Return who makes topics and looks after them. Raises `ConfigInvalid`."""
+    if not is_kafka(config):
+        return EmbeddedAdmin(log_file(config))
+    replicas = topic_table(insecure_dev=config.insecure_dev).replicas
+    return KafkaAdmin(connection(config), replication_factor=replicas)
+
+
+def wanted_topics(config: Config) -> TopicsWanted:
+    """Return what the gate's topics must be; an embedded log has one replica of everything."""
+    is_dev = config.insecure_dev or not is_kafka(config)
+    return TopicsWanted(
+        topics=topics(config),
+        specs=topic_specs(topics(config), config.log.partitions, insecure_dev=is_dev),
+        replicas=topic_table(insecure_dev=is_dev).replicas,
+        insecure_dev=is_dev,
+    )
+
+
 def create_topics(config: Config) -> None:
     """Make the gate's topics where they are missing. Raises `ConfigInvalid`, `Unreachable`."""
-    admin: Admin
-    if is_kafka(config):
-        replicas = 1 if config.insecure_dev else _REPLICAS
-        admin = KafkaAdmin(connection(config), replication_factor=replicas)
-    else:
-        admin = EmbeddedAdmin(log_file(config))
-    admin.create_topics(topic_specs(topics(config), config.log.partitions))
+    open_admin(config).create_topics(wanted_topics(config).specs)
 
 
 def begin_lineage(config: Config, beginning: Beginning) -> int:

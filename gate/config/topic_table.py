@@ -1,0 +1,28 @@
+"""The table of topics, `deploy/topics.toml`, which lies in the package too.
+
+Promises settings as Kafka names and spells them, for each of the gate's topics. Leaves to others:
+making topics of it, and comparing (`gate.client.topic_findings`).
+"""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import NamedTuple
+
+from gate.core.topics import Topics
+
+
+class TopicTable(NamedTuple):
+    """The replicas each partition must have, and each topic's settings by its short name."""
+
+    replicas: int
+    settings: Mapping[str, Mapping[str, str]]
+
+
+def topic_table(*, insecure_dev: bool) -> TopicTable:
+    """Read the table; `insecure_dev` asks for one replica only, and is part of the settings."""
+    read = tomllib.loads((resources.files("gate") / "topics.toml").read_text("utf-8"))
+    replication = dict(read["replication_insecure_dev" if insecure_dev else "replication"])
+    replicas = int(replication.pop("replicas"))
+    every = {**replication, **read["every"]}
+    return TopicTable(replicas, {name: {**every, **read[name]} for name in Topics._fields})
