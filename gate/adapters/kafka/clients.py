@@ -56,9 +56,10 @@ class Cluster:
         self.client = AdminClient(admin_properties(connection, self.reasons))
         self._counts: dict[str, int] = {}
 
-    def ask(self, doing: str, question: Callable[[], Answer]) -> Answer:
+    def ask(self, doing: str, question: Callable[[], Answer], *, right: str = "") -> Answer:
         """Return the question's answer, asking again while a coordinator or leader is on its way.
 
+        `right`: what must be granted for it, where that is not what reading and writing need.
         Raises `Unreachable`. An error about the thing asked for (`_ABOUT_THE_THING`) is the
         caller's: it stays as it is.
         """
@@ -73,7 +74,7 @@ class Cluster:
                 if error.code() in _ABOUT_THE_THING:
                     raise
                 if is_denied(error):
-                    raise denied(error, doing) from raised
+                    raise denied(error, doing, right) from raised
                 if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
                     raise self._gone(doing, told(error)) from raised
                 time.sleep(_ASK_AGAIN_S)

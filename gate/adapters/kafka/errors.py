@@ -87,10 +87,10 @@ def is_denied(error: KafkaError) -> bool:
     return error.code() in _RIGHTS
 
 
-def denied(error: KafkaError, doing: str) -> Unreachable:
+def denied(error: KafkaError, doing: str, right: str = "") -> Unreachable:
     """Return the error for a right that is missing; `doing` names what it is missing on."""
-    right = _RIGHTS[error.code()]
-    return Unreachable(f"the brokers deny {doing}: {told(error)}: grant this principal {right}")
+    named = right or _RIGHTS[error.code()]
+    return Unreachable(f"the brokers deny {doing}: {told(error)}: grant this principal {named}")
 
 
 def told(error: KafkaError) -> str:
