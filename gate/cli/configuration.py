@@ -8,14 +8,14 @@ import typer
 
 from gate import wiring
 from gate.cli.options import ConfigOption, OutputOption
-from gate.cli.screen import Format, write
+from gate.cli.screen import Format, tell, write
 from gate.cli.start_check import check_start
-from gate.config import DEFAULT_FILE, load_config
+from gate.config import DEFAULT_FILE, Config, load_config
 from gate.core.proof.checkpoint import origin as lineage_origin
 from gate.core.signature import key_id
 from gate.core.trust import KeyRefusal
 from gate.core.wire.text import escaped
-from gate.errors import ConfigInvalid
+from gate.errors import ConfigInvalid, Unreachable
 
 config_app = typer.Typer(
     no_args_is_help=True,
@@ -68,7 +68,7 @@ def check(config: ConfigOption = DEFAULT_FILE, output: OutputOption = Format.TEX
     settings = load_config(config).config
     root = wiring.first_root(settings).root
     if wiring.is_kafka(settings):
-        wiring.connection(settings)
+        _check_kafka(settings)
     elif settings.log.file is not None and settings.log.file.exists():
         check_start(settings)
     wiring.lineage_keys(settings)
@@ -88,6 +88,22 @@ def check(config: ConfigOption = DEFAULT_FILE, output: OutputOption = Format.TEX
     if wiring.clock().now_ms() >= root.expires_ms:
         raise ConfigInvalid(f"trust root `{settings.trust.root}` has expired: sign its successor")
     write(output, {"ok": True, "audience": settings.audience}, f"ok: `{settings.audience}`")
+
+
+def _check_kafka(settings: Config) -> None:
+    """Check the connection; compare with the topics too, if brokers answer and there are any."""
+    wiring.connection(settings)
+    requests = wiring.topics(settings).requests
+    try:
+        with wiring.open_reader(settings) as reader:
+            is_there = reader.topic(requests) is not None
+    except Unreachable as error:
+        tell(f"not compared with the log: {error}")
+        return
+    if is_there:
+        check_start(settings)
+    else:
+        tell(f"log has no topic `{requests}` yet: make the topics with `gate topics apply`")
 
 
 @runtime_app.command(epilog="Example: gate runtime manifest")

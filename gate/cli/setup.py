@@ -14,6 +14,7 @@ import typer
 from gate import wiring
 from gate.cli.options import ConfigOption, OutputOption, configured
 from gate.cli.screen import Format, paint, tell, write
+from gate.cli.topic_standing import check_topics
 from gate.config import DEFAULT_FILE
 from gate.errors import ConfigInvalid
 from gate.runtime.first_start import Beginning
@@ -101,8 +102,13 @@ def init_lineage(
     config: ConfigOption = DEFAULT_FILE,
     output: OutputOption = Format.TEXT,
 ) -> None:
-    """First start: write Genesis and the first trust root to every partition, once for ever."""
+    """First start: write Genesis and the first trust root to every partition, once for ever.
+
+    On Kafka `gate topics apply` makes the topics before; an embedded log's are made here.
+    """
     settings = configured(config)
+    if wiring.is_kafka(settings):
+        check_topics(settings)
     count = wiring.begin_lineage(settings, beginning)
     written = wiring.first_root(settings).root
     write(

@@ -1,12 +1,16 @@
 """Before a gate starts, and for `gate config check`: is this the configuration of that log."""
 
 from gate import wiring
+from gate.cli.topic_standing import check_topics
 from gate.client.fits_log import Own, check_fits
 from gate.config import Config
 
 
 def check_start(config: Config) -> None:
-    """Raise `ConfigInvalid` for what the state folder, the keys and the log show to be wrong."""
+    """Raise `ConfigInvalid` for what the state folder, the keys and the log show to be wrong.
+
+    On Kafka the topics must be fit for a gate too (`gate topics check`).
+    """
     wiring.check_state_folder(config)
     keys = wiring.lineage_keys(config)
     own = Own(
@@ -18,5 +22,7 @@ def check_start(config: Config) -> None:
         checkpoint=config.keys.checkpoint,
         checkpoint_public=wiring.checkpoint_signer(config).public_key(),
     )
+    if wiring.is_kafka(config):
+        check_topics(config)
     with wiring.open_reader(config) as reader:
         check_fits(own, reader, wiring.topics(config))

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 from gate.core.topics import SettingFound, Topics, TopicSpec, TopicStanding, TopicsWanted
 from gate.core.wire.text import escaped
 
+_REPLICAS: Final = "add replicas with `kafka-reassign-partitions.sh`"
+_APPLY: Final = "set it with `gate topics apply`"
 IN_SYNC_MIN: Final = "min.insync.replicas"
 INTERNAL_TOPICS: Final = ("__consumer_offsets", "__transaction_state")
 """Where Kafka keeps what makes a transaction one: offsets, and who committed what."""
-_INTERNAL_SETTINGS: Final = ("unclean.leader.election.enable",)
 
 
 class Level(Enum):
@@ -77,7 +78,9 @@ def _of_topic(
             "requests topic, or, where nothing was decided yet, delete the topic and run "
             "`gate topics apply`", True,
         )  # fmt: skip
-    yield from _replicas(wanted, spec.name, found)
+    for finding in _replicas(found, spec.name, wanted.replicas):
+        yield finding._replace(stops_start=True)
+    yield from _in_sync(found, spec.name)
     if found.settings is None:
         yield _not_seen(spec.name, "settings", "DESCRIBE_CONFIGS")
         return
@@ -89,44 +92,49 @@ def _of_internal(wanted: TopicsWanted, name: str, found: TopicStanding | None) -
     """Judge a topic of Kafka's own; on a fresh broker it is made at the first use."""
     if found is None:
         yield Finding(
-            Level.UNKNOWN, name, "topic", "it", "none yet",
-            "Kafka makes it at the first use: check again after `gate init-lineage`",
+            Level.UNKNOWN, name, "topic", "it to be there", "none yet",
+            "Kafka makes it at its first use: check again after `gate init-lineage`",
         )  # fmt: skip
         return
     if found.partitions is None:
         yield _not_seen(name, "topic", "DESCRIBE")
         return
     level = Level.WARNING if wanted.insecure_dev else Level.BAD
-    for finding in _replicas(wanted, name, found):
-        yield finding._replace(level=level, stops_start=False)
+    for finding in _replicas(found, name, wanted.internal_replicas):
+        yield finding._replace(level=level, cure=_REPLICAS)
+    yield from _in_sync(found, name)
     if found.settings is None:
         yield _not_seen(name, "settings", "DESCRIBE_CONFIGS")
         return
-    in_sync_min = wanted.specs[0].settings[IN_SYNC_MIN]
-    for finding in _in_sync_min(wanted, name, found, in_sync_min):
-        yield finding._replace(level=level, stops_start=False)
-    for key in _INTERNAL_SETTINGS:
-        expected, value = wanted.specs[0].settings[key], found.settings.get(key)
-        if value is not None and value.value != expected:
-            yield Finding(level, name, key, expected, value.value, _set(name, key, expected))
+    for key, expected in wanted.internal_settings.items():
+        value = found.settings.get(key)
+        if value is None or value.value == expected:
+            continue
+        if key != IN_SYNC_MIN or int(value.value) < int(expected):
+            yield Finding(
+                level, name, key, expected, value.value,
+                "set it on the brokers, or with `kafka-configs.sh --alter --entity-type topics "
+                f"--entity-name {name} --add-config {key}={expected}`",
+            )  # fmt: skip
 
 
-def _replicas(wanted: TopicsWanted, name: str, found: TopicStanding) -> Iterator[Finding]:
-    assert found.partitions is not None
-    fewest = min(found.partitions, key=lambda part: part.replicas)
-    if fewest.replicas < wanted.replicas:
+def _replicas(found: TopicStanding, name: str, expected: int) -> Iterator[Finding]:
+    fewest = min(found.partitions or (), key=lambda part: part.replicas)
+    if fewest.replicas < expected:
         yield Finding(
-            Level.BAD, name, "replicas", str(wanted.replicas),
+            Level.BAD, name, "replicas", str(expected),
             f"{fewest.replicas} of partition {fewest.number}",
-            "add replicas with `kafka-reassign-partitions.sh`, or for development set "
-            "`insecure_dev = true`", True,
+            f"{_REPLICAS}, or for development set `insecure_dev = true`",
         )  # fmt: skip
-    for part in found.partitions:
+
+
+def _in_sync(found: TopicStanding, name: str) -> Iterator[Finding]:
+    for part in found.partitions or ():
         if not part.has_leader or part.in_sync < part.replicas:
             yield Finding(
                 Level.WARNING if part.has_leader else Level.BAD,
                 name, f"partition {part.number}", f"{part.replicas} replicas in sync",
-                f"{part.in_sync}" if part.has_leader else "no leader",
+                str(part.in_sync) if part.has_leader else "no leader",
                 "start the broker that is away, or wait for it to catch up",
             )  # fmt: skip
 
@@ -134,23 +142,20 @@ def _replicas(wanted: TopicsWanted, name: str, found: TopicStanding) -> Iterator
 def _in_sync_min(
     wanted: TopicsWanted, name: str, found: TopicStanding, expected: str
 ) -> Iterator[Finding]:
-    """Judge the min ISR: above the replica count Kafka accepts it and caps it."""
-    assert found.partitions is not None
-    assert found.settings is not None
-    value = found.settings.get(IN_SYNC_MIN)
-    if value is None:
-        return
-    replicas = min(part.replicas for part in found.partitions)
-    if int(value.value) < int(expected):
+    """Judge the min ISR: one above the replica count Kafka accepts, and caps."""
+    value = (found.settings or {}).get(IN_SYNC_MIN)
+    replicas = min(part.replicas for part in found.partitions or ())
+    if value is None or int(value.value) < int(expected):
         yield Finding(
-            Level.BAD, name, IN_SYNC_MIN, f"at least {expected}", value.value,
-            _set(name, IN_SYNC_MIN, expected), True,
+            Level.BAD, name, IN_SYNC_MIN, f"at least {expected}",
+            "nothing" if value is None else value.value, _APPLY, True,
         )  # fmt: skip
     elif int(value.value) > replicas:
         yield Finding(
             Level.WARNING if wanted.insecure_dev else Level.BAD,
-            name, IN_SYNC_MIN, f"at most {replicas}, the replicas there are", value.value,
-            "it has no effect: add replicas, or lower it", not wanted.insecure_dev,
+            name, IN_SYNC_MIN, f"at most {replicas}, as there are replicas", value.value,
+            f"it means nothing so: {_REPLICAS}",
+            not wanted.insecure_dev,
         )  # fmt: skip
 
 
@@ -165,7 +170,7 @@ def _settings(
         yield Finding(
             Level.BAD, spec.name, key, expected,
             "nothing" if value is None else escaped(value.value),
-            _set(spec.name, key, expected), key in stops,
+            _APPLY, key in stops,
         )  # fmt: skip
     for key, value in found.items():
         if value.is_own and key not in spec.settings:
@@ -187,12 +192,3 @@ def _not_seen(name: str, about: str, right: str) -> Finding:
         Level.UNKNOWN, name, about, "it to be seen", "no right to look",
         f"grant {right} on the topic",
     )  # fmt: skip
-
-
-def _set(name: str, key: str, value: str) -> str:
-    if name in INTERNAL_TOPICS:
-        return (
-            f"set it on the brokers, or `kafka-configs.sh --alter --entity-type topics "
-            f"--entity-name {name} --add-config {key}={value}`"
-        )
-    return "set it with `gate topics apply`"

@@ -13,10 +13,14 @@ from gate.core.topics import Topics
 
 
 class TopicTable(NamedTuple):
-    """The replicas each partition must have, and each topic's settings by its short name."""
+    """The replicas each partition must have, and each topic's settings by its short name.
+
+    `durable`: those settings without which a broker lost is decisions lost, in every topic alike.
+    """
 
     replicas: int
     settings: Mapping[str, Mapping[str, str]]
+    durable: Mapping[str, str]
 
 
 def topic_table(*, insecure_dev: bool) -> TopicTable:
@@ -24,5 +28,7 @@ def topic_table(*, insecure_dev: bool) -> TopicTable:
     read = tomllib.loads((resources.files("gate") / "topics.toml").read_text("utf-8"))
     replication = dict(read["replication_insecure_dev" if insecure_dev else "replication"])
     replicas = int(replication.pop("replicas"))
-    every = {**replication, **read["every"]}
-    return TopicTable(replicas, {name: {**every, **read[name]} for name in Topics._fields})
+    durable = {**replication, **read["replication_every"]}
+    every = {**durable, **read["every"]}
+    settings = {name: {**every, **read[name]} for name in Topics._fields}
+    return TopicTable(replicas, settings, durable)

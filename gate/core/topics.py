@@ -83,9 +83,15 @@ class TopicStanding:
 
 
 class TopicsWanted(NamedTuple):
-    """What a configuration asks of its topics: of each, and of every partition its replicas."""
+    """What a configuration asks of its topics: of each, and of every partition its replicas.
+
+    `internal_…`: what is asked of the topics of Kafka's own; less is only warned of where
+    `insecure_dev` is set.
+    """
 
     topics: Topics
     specs: Sequence[TopicSpec]
     replicas: int
     insecure_dev: bool
+    internal_replicas: int
+    internal_settings: Mapping[str, str]

@@ -128,7 +128,10 @@ def _check_empty(
     found = {name: identity for name in topics if (identity := reader.topic(name)) is not None}
     missing = sorted(set(topics) - found.keys())
     if missing:
-        raise ConfigInvalid(f"expected the gate's topics, found none named {', '.join(missing)}")
+        raise ConfigInvalid(
+            f"expected the gate's topics, found none named {', '.join(missing)}: make them with "
+            "`gate topics apply`"
+        )
     count = found[topics.requests].partition_count
     if not reader.group_is_empty(gate):
         raise ConfigInvalid(f"group `{gate}` has members; stop the gate before `init-lineage`")

@@ -13,6 +13,7 @@ from gate.core.topics import TopicsWanted
 from gate.errors import ConfigInvalid
 from gate.ports import Admin, LogReader, Publisher
 from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
+from gate.wiring.connection_security import check_secure
 from gate.wiring.identities import (
     checkpoint_signer,
     first_root,
@@ -37,6 +38,8 @@ def connection(config: Config) -> Connection:
     """Return how to enter the Kafka cluster. Raises `ConfigInvalid` for a refused property."""
     properties = dict(config.kafka)
     servers = properties.pop("bootstrap.servers")
+    if not config.insecure_dev:
+        check_secure(properties)
     return Connection(bootstrap_servers=servers, properties=properties)
 
 
@@ -71,11 +74,14 @@ def open_admin(config: Config) -> Admin:
 def wanted_topics(config: Config) -> TopicsWanted:
     """Return what the gate's topics must be; an embedded log has one replica of everything."""
     is_dev = config.insecure_dev or not is_kafka(config)
+    table, internal = topic_table(insecure_dev=is_dev), topic_table(insecure_dev=False)
     return TopicsWanted(
         topics=topics(config),
         specs=topic_specs(topics(config), config.log.partitions, insecure_dev=is_dev),
-        replicas=topic_table(insecure_dev=is_dev).replicas,
+        replicas=table.replicas,
         insecure_dev=is_dev,
+        internal_replicas=internal.replicas,
+        internal_settings=internal.durable,
     )
 
 
