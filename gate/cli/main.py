@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from gate.cli.exits import Code, Usage, code_of
+from gate.cli.interruption import interruptible
 from gate.cli.screen import Format, output_failed, paint, tell, write
 from gate.errors import GateError
 
@@ -112,11 +113,12 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises."""
     try:
-        ended = app(
-            list(sys.argv[1:] if arguments is None else arguments),
-            prog_name="gate",
-            standalone_mode=False,
-        )
+        with interruptible():
+            ended = app(
+                list(sys.argv[1:] if arguments is None else arguments),
+                prog_name="gate",
+                standalone_mode=False,
+            )
         sys.stdout.flush()
     except TyperException as error:
         _explain(error)

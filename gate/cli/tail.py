@@ -11,6 +11,7 @@ from gate.authoring.quantities import moment_text
 from gate.authoring.shape import suggestion
 from gate.authoring.typed import value_text
 from gate.cli.exits import Code, Usage
+from gate.cli.interruption import interruptible
 from gate.cli.options import ConfigOption, OutputOption, configured
 from gate.cli.screen import Format, paint, tell, write
 from gate.cli.topic_progress import partitions_named, shown_reading
@@ -101,7 +102,8 @@ def tail(
         watch = DecisionWatch(reader, chosen, numbers, trust, is_from_beginning=from_beginning)
         shown = _Tail(watch, asked, count, output)
         try:
-            shown.run()
+            with interruptible():
+                shown.run()
         except KeyboardInterrupt:
             if not shown.is_all_sound:
                 raise typer.Exit(Code.NO) from None
