@@ -22,8 +22,22 @@ class TransactionAborted(GateError):
     """The transaction did not happen; the same records may be decided again."""
 
 
+OUTCOME_UNKNOWN = "outcome_unknown"
+RENEWAL_CAUSES = (OUTCOME_UNKNOWN, "unreachable", "slow_commit", "idle")
+"""Why a producer is renewed: a closed list, label of a metric."""
+
+
 class OutcomeUnknown(GateError):
-    """The commit may or may not have happened; renew the producer and restore."""
+    """The commit may or may not have happened; renew the producer and restore.
+
+    `cause` is one of `RENEWAL_CAUSES`: the last three ask for it before anything was begun.
+    """
+
+    def __init__(self, text: str, *, cause: str = OUTCOME_UNKNOWN) -> None:
+        """Say what is unknown, and why the producer is to be renewed."""
+        assert cause in RENEWAL_CAUSES, f"unknown renewal cause `{cause}`"
+        super().__init__(text)
+        self.cause = cause
 
 
 class Fenced(GateError):

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from gate.errors import (
+    OUTCOME_UNKNOWN,
     Fenced,
     GateError,
     Lost,
@@ -22,6 +23,7 @@ from gate.errors import (
     Unreadable,
 )
 from gate.ports import EventKind, LogRecord, Polled, TopicPartition
+from gate.runtime.absence import Absence
 from gate.runtime.assignment import advance
 from gate.runtime.batching import Cut, cut_batch
 from gate.runtime.partition import OwnedPartition, Phase
@@ -32,13 +34,13 @@ from gate.runtime.settings import (
     CHECK_INTERVAL_MS,
     PIN_DEADLINE_MS,
     UNREADABLE_IN_A_ROW_MAX,
+    WAIT_MS,
     GateSettings,
     Ports,
 )
+from gate.runtime.showing import Showing
 from gate.runtime.transaction import run_transaction
 from gate.runtime.watch import Watch
-
-_WAIT_MS = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,10 +52,15 @@ class Gate:
     partitions: dict[int, OwnedPartition] = field(default_factory=dict)
     _aborts_in_a_row: int = 0
     _alone_last: int = -1
-    _is_renewal_pending: bool = False
-    _unreachable_since_ms: int = -1
+    _renewal_cause: str = ""
+    """Why a renewal is pending, one of `errors.RENEWAL_CAUSES`; empty when none is."""
+    _absence: Absence = field(init=False)
     _unreadable: tuple[int, int, int] = (-1, -1, 0)
     """Partition, offset, and how often in a row a poll could not read there."""
+
+    def __post_init__(self) -> None:
+        """Begin with a log within reach."""
+        self._absence = Absence(self.settings, self.ports)
 
     def run(self, *, should_stop: Callable[[], bool], until_caught_up: bool = False) -> None:
         """Decide until `should_stop()`, or, if asked, until every record is decided.
@@ -65,9 +72,11 @@ class Gate:
         ports = self.ports
         ports.telemetry.emit(EventKind.GATE_STARTED, runtime=self.settings.runtime_line)
         watch = Watch(self.settings, ports.reader, ports.clock.monotonic_ms())
+        showing = Showing(self.settings, ports)
         try:
             ports.output.open()
             while not should_stop():
+                showing.show(self.partitions, self._renewal_cause, self._absence.text)
                 self._look(watch)
                 if not self._turn() and until_caught_up and self._is_caught_up():
                     self._raise_if_stopped()
@@ -78,7 +87,7 @@ class Gate:
     def _turn(self) -> bool:
         """Poll once and work off what came; return whether there is more to do at once."""
         try:
-            if self._is_renewal_pending:
+            if self._renewal_cause:
                 self._renew()
             polled = self.ports.input.poll(
                 records_max=self.settings.batch_records_max, timeout_ms=self._poll_timeout_ms()
@@ -89,6 +98,8 @@ class Gate:
         except (Lost, Unreadable) as fault:
             self._read_again(fault)
             return True
+        if not any(partition.is_on_its_way for partition in self.partitions.values()):
+            self._absence.ask()
         self._follow(polled)
         moved = self._advance_all()
         cut = self._cut(polled.records)
@@ -106,7 +117,7 @@ class Gate:
         waits = [
             max(partition.retry_at_ms - now_ms, 0)
             for partition in self.partitions.values()
-            if partition.phase in {Phase.CHECKING, Phase.REPLAYING}
+            if partition.is_on_its_way
         ]
         return min([self.settings.poll_timeout_ms, *waits])
 
@@ -145,7 +156,8 @@ class Gate:
             is_ready = advance(partition, self.settings, ports)
         except (Pending, Pinned) as wait:
             waited_ms = ports.clock.monotonic_ms() - partition.assigned_at_ms
-            partition.retry_at_ms = ports.clock.monotonic_ms() + _WAIT_MS
+            partition.retry_at_ms = ports.clock.monotonic_ms() + WAIT_MS
+            partition.waits_for = str(wait)
             if waited_ms > PIN_DEADLINE_MS:
                 self._stop(partition, PartitionStopped("pinned", partition.number, str(wait)))
             return False
@@ -159,8 +171,12 @@ class Gate:
             self._stop(partition, stop)
             return False
         if is_ready:
-            self._unreachable_since_ms = -1
-            ports.telemetry.emit(EventKind.PARTITION_READY, partition=partition.number)
+            self._absence.end()
+            elapsed_ms = ports.clock.monotonic_ms() - partition.assigned_at_ms
+            partition.waits_for = ""
+            ports.telemetry.emit(
+                EventKind.PARTITION_READY, partition=partition.number, elapsed_ms=elapsed_ms
+            )
         return True
 
     def _cut(self, records: Sequence[LogRecord]) -> Cut:
@@ -178,16 +194,16 @@ class Gate:
         ports = self.ports
         try:
             run_transaction(batch, self.partitions, self.settings, ports)
-            self._unreachable_since_ms = -1
+            self._absence.end()
             self._count_success(batch)
         except TransactionAborted as abort:
             ports.telemetry.emit(EventKind.TRANSACTION_ABORTED, why=str(abort))
             self._abort()
             self._count_abort(batch, str(abort))
         except OutcomeUnknown as unknown:
-            self._settle(str(unknown))
+            self._settle(unknown)
         except (Pinned, Pending):
-            ports.clock.sleep_ms(_WAIT_MS)
+            ports.clock.sleep_ms(WAIT_MS)
             self._doubt_all()
         except Unreachable as gone:
             self._abort()
@@ -232,7 +248,7 @@ class Gate:
         try:
             self.ports.output.abort()
         except OutcomeUnknown as unknown:
-            self._settle(str(unknown))
+            self._settle(unknown)
             return
         self._doubt_all()
 
@@ -241,19 +257,21 @@ class Gate:
         try:
             self.ports.output.abort()
         except GateError as second:
-            self.ports.telemetry.emit(EventKind.OUTCOME_UNKNOWN, why=str(second))
+            self.ports.telemetry.emit(
+                EventKind.OUTCOME_UNKNOWN, cause=OUTCOME_UNKNOWN, why=str(second)
+            )
 
-    def _settle(self, why: str) -> None:
+    def _settle(self, unknown: OutcomeUnknown) -> None:
         """A new producer of the same id settles the old transaction; then everything is asked."""
-        self.ports.telemetry.emit(EventKind.OUTCOME_UNKNOWN, why=why)
-        self._is_renewal_pending = True
+        self.ports.telemetry.emit(EventKind.OUTCOME_UNKNOWN, cause=unknown.cause, why=str(unknown))
+        self._renewal_cause = unknown.cause
         self._doubt_all()
 
     def _renew(self) -> None:
         """INVARIANT (no begin before a pending renewal): this comes before any poll."""
         self.ports.output.renew()
-        self._is_renewal_pending = False
-        self.ports.telemetry.emit(EventKind.PRODUCER_RENEWED, cause="outcome_unknown")
+        cause, self._renewal_cause = self._renewal_cause, ""
+        self.ports.telemetry.emit(EventKind.PRODUCER_RENEWED, cause=cause)
 
     def _look(self, watch: Watch) -> None:
         """Look around every 30 s, between batches."""
@@ -292,13 +310,7 @@ class Gate:
 
     def _wait_for_the_log(self, gone: Unreachable) -> None:
         """Wait for what may come back; past the deadline the process ends and says so."""
-        now_ms = self.ports.clock.monotonic_ms()
-        if self._unreachable_since_ms < 0:
-            self._unreachable_since_ms = now_ms
-            self.ports.telemetry.emit(EventKind.LOG_UNREACHABLE, why=str(gone))
-        elif now_ms - self._unreachable_since_ms > PIN_DEADLINE_MS:
-            raise gone
-        self.ports.clock.sleep_ms(_WAIT_MS)
+        self._absence.wait(gone)
         self._rewind()
 
     def _stop(self, partition: OwnedPartition, stop: PartitionStopped) -> None:
@@ -334,7 +346,7 @@ class Gate:
         for partition in self.partitions.values():
             if partition.phase is Phase.STOPPED:
                 continue
-            if not partition.is_ready or self._is_renewal_pending:
+            if not partition.is_ready or self._renewal_cause:
                 return False
             assert partition.adopted is not None
             where = TopicPartition(topic, partition.number)

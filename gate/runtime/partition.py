@@ -62,6 +62,10 @@ class OwnedPartition:
     """Aborts in a row of transactions of this partition alone."""
     has_replayed: bool = False
     """Whether this assignment has applied a changelog record."""
+    replayed_to: int = 0
+    """The changelog's sequence that the restore under way has reached."""
+    waits_for: str = ""
+    """What held the last step of its assignment up, if something did."""
     signed_roots: dict[int, bytes] = field(default_factory=dict)
     """Roots signed since the last commit by tree size, aborted ones too: the fork assertion."""
     stop_cause: str = ""
@@ -72,6 +76,11 @@ class OwnedPartition:
     def is_ready(self) -> bool:
         """Say whether its records may be decided."""
         return self.phase is Phase.READY
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Say whether assignment goes on with it at the next turn."""
+        return self.phase in {Phase.CHECKING, Phase.REPLAYING}
 
     def close(self) -> None:
         """Close the store, if it is open; adopted values are forgotten."""

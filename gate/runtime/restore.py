@@ -68,6 +68,7 @@ def replay_slice(
         control_sha256=position.control_sha256,
     )
     store.apply(changes, applied, recovery.identity)
+    partition.replayed_to = sequence
     ports.telemetry.emit(
         EventKind.RESTORE_PROGRESSED,
         partition=number,

@@ -18,6 +18,7 @@ from tests.builders import (
     digest_of,
     loan_partition,
 )
+from tests.planted import planted
 from tests.simulation.gate_world import OPEN_POLICY, SimulatedGate
 from tests.simulation.world import Boundary, Fault, Way
 from tests.worlds import TOPICS
@@ -190,3 +191,26 @@ def _target(sequence: int):
     from gate.core.state import RecoveryTarget
 
     return RecoveryTarget("t", "c", sequence, 0, 0, bytes(32), -1, bytes(32), -1, -1, -1)
+
+
+def test_short_absences_of_an_idle_gate_are_each_waited_for_anew() -> None:
+    gate = SimulatedGate(9, [Fault(Boundary.POLL, 60, Way.DID_NOT_HAPPEN)], partitions=1)
+    gate.world.plan([Fault(Boundary.POLL, 90, Way.DID_NOT_HAPPEN)])
+    turns = 0
+
+    def should_stop() -> bool:
+        nonlocal turns
+        turns += 1
+        gate.world.clock.advance(5_000)
+        return turns > 120
+
+    gate.gate().run(should_stop=should_stop)
+    assert len(gate.telemetry.of(EventKind.LOG_UNREACHABLE)) == 2
+
+
+def test_without_asking_again_the_second_absence_ends_it() -> None:
+    with (
+        planted("gate.runtime.loop", "            self._absence.ask()\n", "            pass\n"),
+        pytest.raises(Unreachable),
+    ):
+        test_short_absences_of_an_idle_gate_are_each_waited_for_anew()

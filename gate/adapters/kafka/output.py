@@ -91,9 +91,9 @@ class KafkaOutput:
         assert not self._is_begun, "begin inside a transaction"
         assert not self._is_in_doubt, "begin after an unknown outcome without renew"
         producer.poll(0)
-        why = self._why_renew()
-        if why:
-            raise OutcomeUnknown(f"producer must be renewed before it goes on: {why}")
+        cause, why = self._why_renew()
+        if cause:
+            raise OutcomeUnknown(f"producer must be renewed before it goes on: {why}", cause=cause)
         try:
             producer.begin_transaction()
         except KafkaException as raised:
@@ -205,15 +205,15 @@ class KafkaOutput:
         assert self._producer is not None, "the output is not open"
         return self._producer
 
-    def _why_renew(self) -> str:
+    def _why_renew(self) -> tuple[str, str]:
         """Say why a delayed end of an older transaction may be on its way, if it may."""
         if self._renewal:
-            return self._renewal
+            return "slow_commit", self._renewal
         if self._reasons.has_line_error:
-            return "a broker could not be reached since the previous begin"
+            return "unreachable", "a broker could not be reached since the previous begin"
         if time.monotonic() - self._used_at > _IDLE_S:
-            return "it was idle for an hour"
-        return ""
+            return "idle", "it was idle for an hour"
+        return "", ""
 
     def _doing(self, end: str) -> str:
         topics = ", ".join(sorted({topic for topic, _ in self._places}))

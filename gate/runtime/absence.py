@@ -1,0 +1,43 @@
+"""A log out of reach: waited for, up to a deadline that begins anew with each absence."""
+
+from gate.errors import Unreachable
+from gate.ports import EventKind
+from gate.runtime.settings import PIN_DEADLINE_MS, WAIT_MS, GateSettings, Ports
+
+
+class Absence:
+    """The present absence of the log, if there is one; `text` says what is out of reach."""
+
+    def __init__(self, settings: GateSettings, ports: Ports) -> None:
+        """Begin with a log within reach."""
+        self._topic = settings.topics.requests
+        self._ports = ports
+        self._since_ms = 0
+        self.text = ""
+
+    def wait(self, gone: Unreachable) -> None:
+        """Wait a moment for what may come back; raises `gone` past the deadline."""
+        now_ms = self._ports.clock.monotonic_ms()
+        if not self.text:
+            self._since_ms, self.text = now_ms, str(gone)
+            self._ports.telemetry.emit(EventKind.LOG_UNREACHABLE, why=self.text)
+        elif now_ms - self._since_ms > PIN_DEADLINE_MS:
+            raise gone
+        self._ports.clock.sleep_ms(WAIT_MS)
+
+    def end(self) -> None:
+        """Take note that the log did what it is for."""
+        self.text = ""
+
+    def ask(self) -> None:
+        """After a poll, with nothing to decide: a log that also answers questions is back.
+
+        Else the next absence, hours later, would be counted from the beginning of this one.
+        """
+        if self.text:
+            try:
+                self._ports.reader.topic(self._topic)
+            except Unreachable as gone:
+                self.wait(gone)
+            else:
+                self.end()
