@@ -9,6 +9,7 @@ others.
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from gate.core import dsse
@@ -185,7 +186,7 @@ def admit(
         code = Code.REPLAYED if same else Code.REPLAY_CONFLICT
         first = First(taken.epoch, taken.leaf_index, taken.input_offset)
         reasons = (Reason(code, Phase.REPLAY),)
-        return _denied(prepared, reasons, actor_verified=actor_verified, first=first)
+        return _denied(prepared, reasons, ask_sha256, actor_verified=actor_verified, first=first)
     return _weigh(prepared, ask_sha256, actor_verified, append_time_ms, setting)
 
 
@@ -200,23 +201,13 @@ def _weigh(
     request, policy = prepared.request, prepared.policy
     assert request is not None
     assert policy is not None
-    signals = verify_signals(
-        request.attestations,
-        policy=policy,
-        trust=setting.trust,
-        domain=setting.domain,
-        inputs=prepared.inputs,
-        append_time_ms=append_time_ms,
-    )
-    evaluated = prepared.evaluated
-    if signals.evaluated:
-        evaluated = joined(evaluated, encode_inputs(signals.evaluated))
-    if signals.reasons:
+    inputs, evaluated, reasons = _with_signals(prepared, append_time_ms, setting)
+    if reasons:
         return _denied(
-            prepared, signals.reasons, actor_verified=actor_verified, evaluated=evaluated
+            prepared, reasons, ask_sha256, actor_verified=actor_verified, evaluated=evaluated
         )
     evaluation = policy.evaluate(
-        {**prepared.inputs, **signals.inputs} if signals.inputs else prepared.inputs,
+        inputs,
         actor=request.actor,
         action=request.action,
         resource=request.resource,
@@ -224,7 +215,11 @@ def _weigh(
     )
     if evaluation.reasons:
         return _denied(
-            prepared, evaluation.reasons, actor_verified=actor_verified, evaluated=evaluated
+            prepared,
+            evaluation.reasons,
+            ask_sha256,
+            actor_verified=actor_verified,
+            evaluated=evaluated,
         )
     return Admission(
         approved=True,
@@ -233,12 +228,38 @@ def _weigh(
         ask_sha256=ask_sha256,
         actor_verified=actor_verified,
         admission_key=prepared.admission_key,
-        reasons=(Reason(Code.APPROVED, Phase.NONE, evaluation.allowed_by),),
+        reasons=_approved_by(evaluation.allowed_by),
         inputs=evaluated,
         constraints=evaluation.constraints,
         first=None,
         expires_ms=_expiry(policy, request, append_time_ms),
     )
+
+
+def _with_signals(
+    prepared: Prepared, append_time_ms: int, setting: Setting
+) -> tuple[Mapping[str, Value], EncodedInputs, tuple[Reason, ...]]:
+    """Step 8: the policy's inputs with the signals it declares, or what is wrong with them."""
+    request, policy = prepared.request, prepared.policy
+    assert request is not None
+    assert policy is not None
+    if not policy.signals:
+        return prepared.inputs, prepared.evaluated, ()
+    signals = verify_signals(
+        request.attestations,
+        policy=policy,
+        trust=setting.trust,
+        domain=setting.domain,
+        inputs=prepared.inputs,
+        append_time_ms=append_time_ms,
+    )
+    evaluated = joined(prepared.evaluated, encode_inputs(signals.evaluated))
+    return {**prepared.inputs, **signals.inputs}, evaluated, signals.reasons
+
+
+@lru_cache(maxsize=1024)  # a pure function of the rule's name
+def _approved_by(rule: str) -> tuple[Reason, ...]:
+    return (Reason(Code.APPROVED, Phase.NONE, rule),)
 
 
 def without_detail(admission: Admission) -> Admission:
@@ -262,6 +283,7 @@ def unread(reason: Reason) -> Admission:
 def _denied(
     prepared: Prepared,
     reasons: tuple[Reason, ...],
+    ask_sha256: bytes | None = None,
     *,
     actor_verified: bool = False,
     evaluated: EncodedInputs | None = None,
@@ -271,11 +293,13 @@ def _denied(
         more = Reason(Code.MORE_REASONS, Phase.NONE)
         reasons = (*reasons[: REASONS_MAX - 1], more)
     request = prepared.request
+    if ask_sha256 is None:
+        ask_sha256 = _ZEROS if request is None else hashlib.sha256(request.ask).digest()
     return Admission(
         approved=False,
         request=request,
         policy=prepared.policy,
-        ask_sha256=_ZEROS if request is None else hashlib.sha256(request.ask).digest(),
+        ask_sha256=ask_sha256,
         actor_verified=actor_verified,
         admission_key=prepared.admission_key,
         reasons=reasons,

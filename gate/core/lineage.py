@@ -30,6 +30,7 @@ from gate.core.values import (
     APPROVED,
     DENIED,
     ENFORCED,
+    ActionRequest,
     AdmissionRecord,
     Control,
     ControlStateRecord,
@@ -44,6 +45,8 @@ from gate.core.wire.entry import decision_block, encode_control, encode_decision
 
 Headers = tuple[tuple[str, bytes], ...]
 _NO_POLICY_DIGEST = bytes(32)
+_UNREAD = ActionRequest("", "", "", "", "", (), (), 0, None, "", None, b"", b"")
+"""What an entry says of a request that could not be read."""
 
 
 class InputRecord(Protocol):
@@ -220,8 +223,8 @@ class _Judging:
             append_time_ms=record.append_time_ms,
             setting=self._setting,
         )
-        leaf = _decided(admission, record, self._prev_offset, self._blocks, self._place)
-        if leaf.admission is not None and leaf.admission.approved:
+        leaf = self._decided(admission, record)
+        if leaf.admission is admission and admission.approved:
             self.sequence += 1
             change = encode_admission_record(
                 AdmissionRecord(
@@ -241,8 +244,7 @@ class _Judging:
         if isinstance(verdict, Rejected):
             self.refusals = (verdict,)
             reason = Reason(Code.CONTROL_REJECTED, Phase.CONTROL, field=verdict.field)
-            admission = unread(reason)
-            self._append(_decided(admission, record, self._prev_offset, self._blocks, self._place))
+            self._append(self._decided(unread(reason), record))
             return
         self.control = verdict.state
         for key, body in verdict.parts:
@@ -250,6 +252,39 @@ class _Judging:
             part = ControlStateRecord(self.sequence, self._index, record.offset, body)
             self.changes.append((key, encode_control_state(part), True))
         self._append(Leaf(_control_entry(verdict, record, self._prev_offset), record, None))
+
+    def _decided(self, admission: Admission, record: InputRecord) -> Leaf:
+        entry = self._entry(admission, record)
+        if len(entry) > ENTRY_BYTES_MAX:
+            admission = without_detail(admission)
+            entry = self._entry(admission, record)
+        return Leaf(entry, record, admission)
+
+    def _entry(self, admission: Admission, record: InputRecord) -> bytes:
+        request, offset = admission.request or _UNREAD, record.offset
+        return encode_decision(
+            self._blocks.of(admission.policy),
+            offset,
+            self._prev_offset,
+            record.append_time_ms,
+            input_sha256(record.key, record.value),
+            admission.ask_sha256,
+            self._place.salts(offset),
+            request.request_id,
+            request.actor,
+            request.action,
+            request.resource,
+            request.correlation_id,
+            admission.actor_verified,
+            admission.admission_key,
+            APPROVED if admission.approved else DENIED,
+            admission.reasons,
+            admission.inputs,
+            (),
+            admission.constraints,
+            admission.first,
+            admission.expires_ms,
+        )
 
     def _append(self, leaf: Leaf) -> None:
         self.leaves.append(leaf)
@@ -299,45 +334,6 @@ class _Blocks:
             policy_sequence=0 if policy is None else policy.bundle.sequence,
             policy_sha256=digest,
         )
-
-
-def _decided(
-    admission: Admission, record: InputRecord, prev_offset: int, blocks: _Blocks, place: Place
-) -> Leaf:
-    entry = _decision_entry(admission, record, prev_offset, blocks, place)
-    if len(entry) > ENTRY_BYTES_MAX:
-        admission = without_detail(admission)
-        entry = _decision_entry(admission, record, prev_offset, blocks, place)
-    return Leaf(entry, record, admission)
-
-
-def _decision_entry(
-    admission: Admission, record: InputRecord, prev_offset: int, blocks: _Blocks, place: Place
-) -> bytes:
-    request = admission.request
-    return encode_decision(
-        blocks.of(admission.policy),
-        input_offset=record.offset,
-        prev_input_offset=prev_offset,
-        input_time_ms=record.append_time_ms,
-        input_sha256=input_sha256(record.key, record.value),
-        ask_sha256=admission.ask_sha256,
-        salt=place.salts(record.offset),
-        request_id="" if request is None else request.request_id,
-        actor="" if request is None else request.actor,
-        action="" if request is None else request.action,
-        resource="" if request is None else request.resource,
-        correlation_id="" if request is None else request.correlation_id,
-        actor_verified=admission.actor_verified,
-        admission_key=admission.admission_key,
-        outcome=APPROVED if admission.approved else DENIED,
-        reasons=admission.reasons,
-        evaluated=admission.inputs,
-        approvals=(),
-        constraints=admission.constraints,
-        first=admission.first,
-        expires_ms=admission.expires_ms,
-    )
 
 
 def _control_entry(accepted: Accepted, record: InputRecord, prev_offset: int) -> bytes:

@@ -4,7 +4,9 @@ Partition placement must be the one of the Java client's default partitioner, el
 taken once in each of two partitions.
 """
 
+from functools import lru_cache
 from hashlib import sha256
+from struct import Struct
 
 _MULTIPLIER = 0x5BD1E995
 _SEED = 0x9747B28C
@@ -17,15 +19,19 @@ def murmur2(key: bytes) -> int:
     length = len(key)
     hashed = _SEED ^ length
     aligned = length & ~3
-    for start in range(0, aligned, 4):
-        word = int.from_bytes(key[start : start + 4], "little") * _MULTIPLIER & _WORD
-        word = (word ^ word >> 24) * _MULTIPLIER & _WORD
-        hashed = (hashed * _MULTIPLIER & _WORD) ^ word
+    for part in _words(length >> 2).unpack_from(key):
+        word = part * _MULTIPLIER & _WORD
+        hashed = (hashed * _MULTIPLIER & _WORD) ^ ((word ^ word >> 24) * _MULTIPLIER & _WORD)
     if aligned < length:
         hashed ^= int.from_bytes(key[aligned:], "little")
         hashed = hashed * _MULTIPLIER & _WORD
     hashed = (hashed ^ hashed >> 13) * _MULTIPLIER & _WORD
     return hashed ^ hashed >> 15
+
+
+@lru_cache(maxsize=256)
+def _words(count: int) -> Struct:
+    return Struct(f"<{count}I")
 
 
 def partition_of(key: bytes, count: int) -> int:

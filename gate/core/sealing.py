@@ -15,8 +15,8 @@ from gate.core.placement import input_sha256
 from gate.core.proof.checkpoint import checkpoint_body
 from gate.core.proof.merkle import Appended, append, frontier_bytes, leaf_hash
 from gate.core.reasons import Code
-from gate.core.values import DecisionRecord, LineageEntry, LineageRecord
-from gate.core.wire.record import encode_decision_record, encode_lineage_record
+from gate.core.values import LineageEntry, LineageRecord
+from gate.core.wire.record import encode_in_block, encode_lineage_record, record_block
 
 
 class Sealed(NamedTuple):
@@ -35,13 +35,18 @@ def seal(judged: Judged, *, place: Place, standing: Standing, runtime: str) -> S
     """Append the leaves; the returned standing is provisional."""
     hashes = [leaf_hash(leaf.entry) for leaf in judged.leaves]
     appended = append(standing.frontier, hashes)
-    last = {"approved": standing.last_approved, "denied": standing.last_denied}
+    last_approved, last_denied = standing.last_approved, standing.last_denied
     last_quarantine = standing.last_quarantine
     for index, leaf in enumerate(judged.leaves, standing.frontier.size):
-        if leaf.admission is not None:
-            last["approved" if leaf.admission.approved else "denied"] = index
-            if leaf.admission.is_quarantined:
-                last_quarantine = index
+        admission = leaf.admission
+        if admission is None:
+            continue
+        if admission.approved:
+            last_approved = index
+            continue
+        last_denied = index
+        if admission.is_quarantined:
+            last_quarantine = index
     return Sealed(
         judged=judged,
         first_index=standing.frontier.size,
@@ -54,8 +59,8 @@ def seal(judged: Judged, *, place: Place, standing: Standing, runtime: str) -> S
             frontier=appended.frontier,
             sequence=judged.sequence,
             prev_input_offset=judged.leaves[-1].input.offset,
-            last_approved=last["approved"],
-            last_denied=last["denied"],
+            last_approved=last_approved,
+            last_denied=last_denied,
             last_quarantine=last_quarantine,
         ),
     )
@@ -73,8 +78,9 @@ class Produced(NamedTuple):
 def decision_records(sealed: Sealed, *, place: Place, note_signature: bytes) -> list[Produced]:
     """Build decision and quarantine records; `note_signature` is key id and signature."""
     produced = []
-    size = sealed.appended.frontier.size
-    signatures = (note_signature,)
+    block = record_block(
+        place.origin, sealed.appended.frontier.size, sealed.runtime, (note_signature,)
+    )
     for index, (leaf, path) in enumerate(
         zip(sealed.judged.leaves, sealed.appended.paths, strict=True), sealed.first_index
     ):
@@ -83,18 +89,15 @@ def decision_records(sealed: Sealed, *, place: Place, note_signature: bytes) -> 
             continue
         approved = admission.approved
         ask = admission.request.ask if approved and admission.request is not None else b""
-        record = DecisionRecord(
-            leaf.entry, place.origin, index, size, path, sealed.runtime, signatures, ask
-        )
         produced.append(
             Produced(
                 "approved" if approved else "denied",
                 leaf.input.key,
-                encode_decision_record(record),
+                encode_in_block(block, leaf.entry, index, path, ask),
                 _copied(leaf.input.headers),
             )
         )
-        if admission.is_quarantined:
+        if not approved and admission.is_quarantined:
             produced.append(_quarantined(leaf, admission, index, place))
     return produced
 

@@ -6,6 +6,7 @@ request. It knows no keys, no clock and no other request: signatures, placement,
 """
 
 from collections.abc import Callable, Mapping
+from itertools import compress
 from typing import NamedTuple
 
 from gate.core import limits
@@ -184,18 +185,14 @@ class Policy:
         else every erring rule; else every deny and approval demand that fired, in document order;
         else NO_PERMIT; else every erring constraint. Approvals are never satisfied yet.
         """
-        assert "\0" not in f"{actor}{action}{resource}", "the caller judges the fields of a request"
+        assert "\0" not in actor + action + resource, "the caller judges the fields of a request"
         program = self._program
-        outcome = program.run(
-            program.arguments(inputs, actor=actor, action=action, resource=resource, now_ms=now_ms)
-        )
+        outcome = program.run(program.arguments(inputs, actor, action, resource, now_ms))
         if outcome.erring_variable >= 0 or outcome.erring_rules:
             return Evaluation(self._errors(outcome), (), "")
         reasons: list[Reason] = []
         allowed_by = ""
-        for rule, fired in zip(self._rules, outcome.fired, strict=True):
-            if not fired:
-                continue
+        for rule in compress(self._rules, outcome.fired):
             if rule.code is not None:
                 fixed = {"actor": actor, "action": action, "resource": resource}
                 message = self._message(rule, fixed, inputs, outcome)
@@ -257,6 +254,7 @@ class Policy:
         return Evaluation((), tuple(constraints), allowed_by)
 
 
+_SCALARS = (bool, int, str)
 _NO_PERMIT = Evaluation((Reason(Code.NO_PERMIT, Phase.EVALUATE),), (), "")
 
 
@@ -321,6 +319,6 @@ def _require_good(bundle: Bundle, expressions: Expressions) -> None:
 
 def _constraint_value(result: object) -> Value | None:
     """Return an engine's value as one of ours, None for an error; its check tests the type."""
-    if isinstance(result, bool | int | str):
+    if isinstance(result, _SCALARS):
         return result
     return tuple(result) if isinstance(result, list) else None

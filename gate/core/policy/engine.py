@@ -139,7 +139,7 @@ class Sequenced:
         values' types are the caller's to test, exactly.
         """
         try:
-            result = self._expression.eval(data=arguments).plain_value()
+            result = self._expression.eval(None, arguments).plain_value()
         except _RAISED:
             return ERROR
         if type(result) is not list or len(result) != self._count:

@@ -44,9 +44,13 @@ class Outcome(NamedTuple):
 
 
 class Program:
-    """The linked expressions of one policy."""
+    """The linked expressions of one policy.
 
-    __slots__ = ("_arguments", "_constraints", "_rules", "_sequence", "_variables")
+    `arguments(inputs, actor, action, resource, now_ms)` returns what the expressions read, as the
+    engine takes it.
+    """
+
+    __slots__ = ("_constraints", "_rules", "_sequence", "_variables", "arguments")
 
     def __init__(self, bundle: Bundle, expressions: Expressions) -> None:
         """Link judged expressions.
@@ -73,13 +77,7 @@ class Program:
         self._variables = compiled(expressions.variables)
         self._rules = compiled(expressions.rules)
         self._constraints = compiled(expressions.constraints)
-        self._arguments = _arguments(bundle, used)
-
-    def arguments(
-        self, inputs: Mapping[str, Value], *, actor: str, action: str, resource: str, now_ms: int
-    ) -> Arguments:
-        """Return what the expressions read, as the engine takes it."""
-        return self._arguments(inputs, actor, action, resource, now_ms)
+        self.arguments = _arguments(bundle, used)
 
     def run(self, arguments: Arguments) -> Outcome:
         """Evaluate everything in one call, or one by one if that errs."""

@@ -3,6 +3,8 @@
 Both only carry proofs; whether a proof holds is judged by `core.proof`.
 """
 
+from typing import NamedTuple
+
 from gate.core.values import DecisionRecord, LineageEntry, LineageRecord
 from gate.core.wire import encoder
 from gate.core.wire.reader import RECORD_BYTES_MAX, RECORDED, Reader
@@ -32,22 +34,48 @@ def read_decision_record(data: bytes) -> DecisionRecord:
     )
 
 
-def encode_decision_record(record: DecisionRecord) -> bytes:
-    """Return the decision record's bytes."""
-    entry, log, leaf_index, tree_size, inclusion_path, runtime, signatures, ask = record
+class RecordBlock(NamedTuple):
+    """What decision records of one partition and transaction share, encoded once."""
+
+    log: bytes
+    tree_size: bytes
+    signed: bytes
+    """Runtime and signatures."""
+
+
+def record_block(
+    log: str, tree_size: int, runtime: str, signatures: tuple[bytes, ...]
+) -> RecordBlock:
+    """Encode what decision records share."""
+    lines = encoder.array([encoder.bytes_(signature) for signature in signatures])
+    return RecordBlock(
+        encoder.string(log), encoder.long(tree_size), encoder.string(runtime) + lines
+    )
+
+
+def encode_in_block(
+    block: RecordBlock, entry: bytes, leaf_index: int, inclusion_path: bytes, ask: bytes
+) -> bytes:
+    """Return a decision record's bytes."""
     return b"".join(
         (
             _DECISION_HEADER,
             encoder.bytes_(entry),
-            encoder.string(log),
+            block.log,
             encoder.long(leaf_index),
-            encoder.long(tree_size),
+            block.tree_size,
             encoder.bytes_(inclusion_path),
-            encoder.string(runtime),
-            encoder.array([encoder.bytes_(signature) for signature in signatures]),
-            encoder.bytes_(ask),
+            block.signed,
+            encoder.bytes_(ask) if ask else b"\x00",
         )
     )
+
+
+def encode_decision_record(record: DecisionRecord) -> bytes:
+    """Return the decision record's bytes."""
+    entry, log, leaf_index, tree_size, inclusion_path, runtime, signatures, ask = record
+    block = record_block(log, tree_size, runtime, signatures)
+    return encode_in_block(block, entry, leaf_index, inclusion_path, ask)
 
 
 def read_lineage_record(data: bytes) -> LineageRecord:
