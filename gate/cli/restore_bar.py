@@ -21,10 +21,10 @@ from gate.ports import EventKind, Telemetry
 class RestoreBar(AbstractContextManager["RestoreBar"]):
     """Implements `gate.ports.Telemetry`: passes events on, and draws restores instead."""
 
-    def __init__(self, inner: Telemetry) -> None:
-        """Draw only when stderr is a terminal."""
+    def __init__(self, inner: Telemetry, *, is_alone: bool = True) -> None:
+        """Draw only when stderr is a terminal, and `is_alone` on it."""
         self._inner = inner
-        self._is_drawn = has_colour(sys.stderr)
+        self._is_drawn = is_alone and has_colour(sys.stderr)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

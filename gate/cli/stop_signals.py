@@ -3,9 +3,12 @@
 A thread of its own takes the signals, because Python's handlers wait for the main thread, which
 may be inside a library. What is not done within the deadline is left: an unfinished transaction
 was never committed, and a store that was not closed is brought up to date at the next start.
+
+A worker also stops when the process that started it is gone (`workers`).
 """
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,8 +26,9 @@ _LOOK_SECONDS: Final = 0.2
 class StopRequest:
     """Whether somebody asked this process to stop, and how."""
 
-    def __init__(self) -> None:
-        """Begin without a request."""
+    def __init__(self, starter: int | None = None) -> None:
+        """Begin without a request; `starter` is a pipe that ends with who started this process."""
+        self._starter = starter
         self._asked = threading.Event()
         self._is_done = threading.Event()
         self.signal: int | None = None
@@ -45,7 +49,8 @@ class StopRequest:
             return
         self.signal = first
         self._asked.set()
-        tell("stopping: finishing the batch; once more to end at once")
+        if self._starter is None:
+            tell("stopping: finishing the batch; once more to end at once")
         second = self._next(STOP_SECONDS_MAX)
         if self._is_done.is_set():
             return
@@ -63,14 +68,19 @@ class StopRequest:
             taken = signal.sigtimedwait(_SIGNALS, _LOOK_SECONDS)
             if taken is not None:
                 return taken.si_signo
+            if self.signal is None and self._is_orphan():
+                return signal.SIGTERM
             waited += _LOOK_SECONDS
         return None
 
+    def _is_orphan(self) -> bool:
+        return self._starter is not None and bool(select.select([self._starter], [], [], 0)[0])
+
 
 @contextmanager
-def stop_request() -> Iterator[StopRequest]:
+def stop_request(starter: int | None = None) -> Iterator[StopRequest]:
     """Take the signals of this process for the time of the block."""
-    request = StopRequest()
+    request = StopRequest(starter)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     watch = threading.Thread(target=request.watch, name="stop-signals", daemon=True)
     watch.start()

@@ -16,6 +16,9 @@
     root = "trust-root.json"
     [run]
     batch_records_max = 5000
+    [health]
+    address = "127.0.0.1"
+    port = 9464
 
 On Apache Kafka `[log]` has `kind = "kafka"` and no `file`, and a section `[kafka]` gives the
 client's own properties, `bootstrap.servers` among them.

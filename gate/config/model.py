@@ -139,6 +139,19 @@ class RunConfig(_Section):
     )
 
 
+class HealthConfig(_Section):
+    """Where `/livez`, `/readyz` and `/metrics` are answered; without a port nowhere."""
+
+    address: str = Field(
+        default="127.0.0.1",
+        pattern=r"^[0-9A-Fa-f.:]{2,45}$",
+        description="an IP address of this machine, `0.0.0.0` or `::` for all",
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65_535, description="an integer from 1 to 65535"
+    )
+
+
 class Config(BaseSettings):
     """A valid configuration; every path in it is absolute."""
 
@@ -168,6 +181,7 @@ class Config(BaseSettings):
     keys: KeysConfig
     trust: TrustConfig
     run: RunConfig = RunConfig()
+    health: HealthConfig = HealthConfig()
 
     @field_validator("kafka")
     @classmethod

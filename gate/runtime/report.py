@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gate.core.lineage import Judged
-from gate.ports import Committed, EventKind
+from gate.ports import EventKind
 from gate.runtime.settings import Ports
+from gate.views import Committed
 
 
 def report_commit(judged: Mapping[int, Judged], ports: Ports, elapsed_ms: int) -> None:

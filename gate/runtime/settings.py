@@ -9,12 +9,12 @@ from gate.ports import (
     Input,
     Judging,
     LogReader,
-    Monitor,
     Output,
     Signer,
     StateStore,
     Telemetry,
 )
+from gate.views import Monitor
 
 BATCH_RECORDS_MAX = 5_000
 BATCH_BYTES_MAX = 8 * 1024 * 1024
@@ -23,6 +23,8 @@ RESTORE_SLICE_RECORDS = 5_000
 CHECK_INTERVAL_MS = 30_000
 LAG_INTERVAL_MS = 5_000
 WAIT_MS = 10
+FENCE_POLL_MS = 500
+"""Long enough for an answer to the member's heartbeat, which is due after any longer standstill."""
 FLUSH_INTERVAL_MS = 300_000
 ABORTS_BEFORE_ISOLATION = 2
 ABORTS_IN_A_ROW_MAX = 3

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from gate.core.control.state import ControlState
 from gate.errors import GateError
-from gate.ports import GateView, PartitionView, PolicyView, TopicPartition
+from gate.ports import TopicPartition
 from gate.runtime.partition import OwnedPartition, Phase
 from gate.runtime.settings import LAG_INTERVAL_MS, GateSettings, Ports
+from gate.views import GateView, PartitionView, PolicyView
 
 _UNKNOWN = -1
 

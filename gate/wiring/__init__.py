@@ -23,7 +23,6 @@ from gate.wiring.identities import (
     runtime_line,
     runtime_manifest,
     signer,
-    telemetry,
     topics,
 )
 from gate.wiring.logs import (
@@ -36,6 +35,7 @@ from gate.wiring.logs import (
     open_reader,
     wanted_topics,
 )
+from gate.wiring.watching import watching
 
 __all__ = [
     "DEVELOPMENT_GATE",
@@ -62,7 +62,7 @@ __all__ = [
     "runtime_line",
     "runtime_manifest",
     "signer",
-    "telemetry",
     "topics",
     "wanted_topics",
+    "watching",
 ]

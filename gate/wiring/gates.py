@@ -18,6 +18,7 @@ from gate.errors import Fenced
 from gate.ports import Clock, Input, LogReader, Output, Telemetry
 from gate.runtime.loop import Gate
 from gate.runtime.settings import GateSettings, Ports
+from gate.views import Monitor
 from gate.wiring.identities import (
     check_state_folder,
     checkpoint_signer,
@@ -39,8 +40,8 @@ def prepare_process() -> None:
 
 
 @contextmanager
-def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
-    """Build the slot's gate; `told` takes its events.
+def open_gate(config: Config, told: Telemetry, monitor: Monitor | None = None) -> Iterator[Gate]:
+    """Build the slot's gate; `told` takes its events, `monitor` what it is like.
 
     INVARIANT (one gate a slot): the slot's lock on this machine is taken before anything of the
     state or of Kafka is touched; on another machine the older gate is fenced. Raises
@@ -77,6 +78,7 @@ def open_gate(config: Config, told: Telemetry) -> Iterator[Gate]:
                 ),
                 clock=now,
                 telemetry=told,
+                monitor=monitor,
             ),
         )
 

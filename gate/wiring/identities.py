@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 from gate.adapters import keyfile, manifest
 from gate.adapters.clock import SystemClock
-from gate.adapters.telemetry import LogTelemetry
 from gate.config import Config
 from gate.core.limits import CONTROL_BYTES_MAX
 from gate.core.state import LineageKeys, derive_keys
 from gate.core.topics import Topics, topics_of
 from gate.core.trust import TrustRoot, TrustRootInvalid, verify_first
 from gate.errors import ConfigInvalid
-from gate.ports import Clock, Signer, Telemetry
+from gate.ports import Clock, Signer
 
 
 class FirstRoot(NamedTuple):
@@ -26,11 +25,6 @@ class FirstRoot(NamedTuple):
 def clock() -> Clock:
     """Return the system's clock."""
     return SystemClock()
-
-
-def telemetry(config: Config) -> Telemetry:
-    """Return what writes events as JSON lines on stderr."""
-    return LogTelemetry(slot=config.slot)
 
 
 def topics(config: Config) -> Topics:

@@ -118,7 +118,7 @@ def test_4_no_gate_answers(gate):
 
 def test_5_a_second_gate_is_told_who_runs_the_first(gate):
     settings = load_config(Path("gate.toml")).config
-    with wiring.open_gate(settings, wiring.telemetry(settings)) as running:
+    with wiring.open_gate(settings, wiring.watching(settings).telemetry) as running:
         running.ports.output.open()
         ended = gate("run")
     assert ended.code == 5

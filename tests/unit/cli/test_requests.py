@@ -32,7 +32,7 @@ def running(gate):
     stop = threading.Event()
 
     def run() -> None:
-        with wiring.open_gate(settings, wiring.telemetry(settings)) as built:
+        with wiring.open_gate(settings, wiring.watching(settings).telemetry) as built:
             built.run(should_stop=stop.is_set)
 
     thread = threading.Thread(target=run)
