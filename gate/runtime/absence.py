@@ -14,6 +14,8 @@ class Absence:
         self._ports = ports
         self._since_ms = 0
         self.text = ""
+        self.is_writing = False
+        """Whether transactions fail, though questions may be answered: a right to write is gone."""
 
     def wait(self, gone: Unreachable) -> None:
         """Wait a moment for what may come back; raises `gone` past the deadline."""
@@ -27,14 +29,19 @@ class Absence:
 
     def end(self) -> None:
         """Take note that the log did what it is for."""
-        self.text = ""
+        self.text, self.is_writing = "", False
+
+    def answered(self) -> None:
+        """Take note that questions are answered; it does not end what transactions fail for."""
+        if not self.is_writing:
+            self.end()
 
     def ask(self) -> None:
         """After a poll, with nothing to decide: a log that also answers questions is back.
 
         Else the next absence, hours later, would be counted from the beginning of this one.
         """
-        if self.text:
+        if self.text and not self.is_writing:
             try:
                 self._ports.reader.topic(self._topic)
             except Unreachable as gone:

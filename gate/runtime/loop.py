@@ -32,6 +32,7 @@ from gate.runtime.settings import (
     ABORTS_IN_A_ROW_MAX,
     BATCH_PARTITIONS_MAX,
     CHECK_INTERVAL_MS,
+    FENCE_POLL_MS,
     PIN_DEADLINE_MS,
     UNREADABLE_IN_A_ROW_MAX,
     WAIT_MS,
@@ -122,6 +123,8 @@ class Gate:
         return min([self.settings.poll_timeout_ms, *waits])
 
     def _follow(self, polled: Polled) -> None:
+        if polled.revoked:
+            self._absence.end()  # what could not be written is another's now
         for number in polled.revoked:
             partition = self.partitions.pop(number, None)
             if partition is not None:
@@ -171,7 +174,7 @@ class Gate:
             self._stop(partition, stop)
             return False
         if is_ready:
-            self._absence.end()
+            self._absence.answered()
             elapsed_ms = ports.clock.monotonic_ms() - partition.assigned_at_ms
             partition.waits_for = ""
             ports.telemetry.emit(
@@ -207,6 +210,7 @@ class Gate:
             self._doubt_all()
         except Unreachable as gone:
             self._abort()
+            self._absence.is_writing = True
             self._wait_for_the_log(gone)
         except StoreDamaged:
             self._abort()
@@ -268,7 +272,16 @@ class Gate:
         self._doubt_all()
 
     def _renew(self) -> None:
-        """INVARIANT (no begin before a pending renewal): this comes before any poll."""
+        """INVARIANT (no begin before a pending renewal): this comes before any other poll.
+
+        INVARIANT (no duel): whose slot went to another process hears of it in the poll here, before
+        it takes the transactional id back; the brokers' answer to a producer does not tell a
+        successor from an expired transaction (`design/transaction.md` §4). All being paused, the
+        poll takes no record.
+        """
+        if self._renewal_cause == OUTCOME_UNKNOWN:
+            polled = self.ports.input.poll(records_max=1, timeout_ms=FENCE_POLL_MS)
+            self._follow(polled)
         self.ports.output.renew()
         cause, self._renewal_cause = self._renewal_cause, ""
         self.ports.telemetry.emit(EventKind.PRODUCER_RENEWED, cause=cause)

@@ -1,6 +1,5 @@
 """The whole line over a real broker: topics, first start, policy, requests, decisions."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -8,13 +7,11 @@ import pytest
 
 from gate.errors import ConfigInvalid
 from gate.ports import EventKind
-from tests.builders import a_bundle, a_request, a_statement, an_activation
 from tests.kafka.local import LocalKafka
+from tests.kafka.requests import activate, request_for
 from tests.kafka.world import KafkaWorld
 from tests.lines import check_lines
 from tests.worlds import outcomes
-
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -23,24 +20,6 @@ def world(kafka: LocalKafka) -> Iterator[KafkaWorld]:
     made.init()
     yield made
     made.close()
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def activate(world: KafkaWorld) -> None:
-    until_ms = now_ms() + HOUR_MS
-    world.control(an_activation(a_bundle(), topic_id=world.topic_id, not_after_ms=until_ms))
-
-
-def request_for(loan_id: str, request_id: str) -> tuple[bytes, bytes]:
-    at_ms = now_ms()
-    score = a_statement({"credit_score": 720}, issued_ms=at_ms - 60_000, expires_ms=at_ms + HOUR_MS)
-    value = a_request(
-        loan_id=loan_id, request_id=request_id, attestations=(score,), issued_at_ms=at_ms - 1_000
-    )
-    return loan_id.encode(), value
 
 
 def test_requests_are_decided_once_and_every_line_holds(world: KafkaWorld) -> None:
