@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "policy": Entry("policy", "Check, test, pack, sign, verify and activate policies."),
     "keys": Entry("keys", "Create and show keys."),
     "trust": Entry("trust", "Build, sign, show and activate trust roots."),
+    "doctor": Entry("doctor", "Look at everything that a gate needs, each with its cure."),
     "config": Entry("configuration", "Show and check the configuration."),
     "runtime": Entry("configuration", "Say what software this is."),
 }

@@ -12,8 +12,17 @@ def check_start(config: Config) -> None:
     On Kafka the topics must be fit for a gate too (`gate topics check`).
     """
     wiring.check_state_folder(config)
+    own = own_of(config)
+    if wiring.is_kafka(config):
+        check_topics(config)
+    with wiring.open_reader(config) as reader:
+        check_fits(own, reader, wiring.topics(config))
+
+
+def own_of(config: Config) -> Own:
+    """Return what the gate is configured to be. Raises `ConfigInvalid` for key and secret."""
     keys = wiring.lineage_keys(config)
-    own = Own(
+    return Own(
         domain=config.domain,
         gate=config.gate,
         partition_count=config.log.partitions,
@@ -22,7 +31,3 @@ def check_start(config: Config) -> None:
         checkpoint=config.keys.checkpoint,
         checkpoint_public=wiring.checkpoint_signer(config).public_key(),
     )
-    if wiring.is_kafka(config):
-        check_topics(config)
-    with wiring.open_reader(config) as reader:
-        check_fits(own, reader, wiring.topics(config))
