@@ -9,6 +9,7 @@ each scrape (`view`).
 """
 
 import platform
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ from gate.ports import EventKind
 from gate.views import Committed, GateView, PartitionView
 
 POLICIES_MAX: Final = 40
+_KEPT_SECONDS: Final = 1.0
+_OPENMETRICS: Final = "application/openmetrics-text"
 _DECISION: Final = ("outcome", "reason")
 _RESULTS: Final = {
     EventKind.TRANSACTION_ABORTED: "aborted",
@@ -42,6 +45,8 @@ class Metrics:
         """Ask `view` for the present at each scrape; `runtime` identifies the build."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
+        self._kept: dict[str, tuple[float, bytes]] = {}
+        """The last text of each format, and until when it will do."""
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         self._decisions = counter(
@@ -111,9 +116,18 @@ class Metrics:
                 self._mismatches.inc()
 
     def exposition(self, accept: str) -> tuple[str, bytes]:
-        """Return content type and text in the format that an `Accept` header asks for."""
-        encoder, content_type = choose_encoder(accept)
-        return content_type, encoder(self._registry)
+        """Return content type and text: OpenMetrics 1.0.0 if `Accept` names it, else 0.0.4.
+
+        The text of a format is made once a second at most. The header itself is not passed on:
+        the library puts the version that it names into the content type.
+        """
+        encoder, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept else "")
+        now = time.monotonic()
+        until, text = self._kept.get(content_type, (0.0, b""))
+        if now >= until:
+            text = encoder(self._registry)
+            self._kept[content_type] = (now + _KEPT_SECONDS, text)
+        return content_type, text
 
 
 class _Delays(Collector):

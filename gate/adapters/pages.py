@@ -11,6 +11,7 @@ Leaves to others: what the pages say, and encryption.
 
 import errno
 import json
+import os
 import selectors
 import socket
 import threading
@@ -207,7 +208,7 @@ def _listen(address: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((address, port), family=family, backlog=CONNECTIONS_MAX)
     except OSError as error:
-        text = (error.strerror or str(error)).lower()
+        text = os.strerror(error.errno or 0).lower()  # the error's own repeats the address
         raise ConfigInvalid(
             f"`health.port`: `{address}` port {port} can not be had: {text}: {_cure(error, port)}"
         ) from error
