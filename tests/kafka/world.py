@@ -1,5 +1,6 @@
 """A whole gate in one process on a real broker, with clean topics."""
 
+import threading
 import time
 from collections.abc import Sequence
 
@@ -44,7 +45,7 @@ class KafkaWorld(World):
     def __init__(self, bootstrap: str, *, partitions: int = 1) -> None:
         self.connection = connection_to(bootstrap)
         remove_topics(bootstrap, TOPICS)
-        self._reader = KafkaReader(self.connection)
+        self._readers: dict[int, KafkaReader] = {}
         self._publisher = KafkaPublisher(self.connection)
         self._wait_for_an_empty_group()
         super().__init__(
@@ -54,11 +55,15 @@ class KafkaWorld(World):
         )
 
     def _wait_for_an_empty_group(self) -> None:
-        while not self._reader.group_is_empty(GATE):
+        while not self.reader().group_is_empty(GATE):
             time.sleep(0.1)
 
     def reader(self) -> KafkaReader:
-        return self._reader
+        """One for each thread: a gate may run beside the test."""
+        thread = threading.get_ident()
+        if thread not in self._readers:
+            self._readers[thread] = KafkaReader(self.connection)
+        return self._readers[thread]
 
     def publisher(self) -> KafkaPublisher:
         return self._publisher
@@ -74,5 +79,6 @@ class KafkaWorld(World):
         )
 
     def close(self) -> None:
-        self._reader.close()
+        for reader in self._readers.values():
+            reader.close()
         self._publisher.close()
