@@ -13,6 +13,7 @@ from gate.core.placement import input_sha256
 from gate.core.proof.merkle import Frontier, append, leaf_hash
 from gate.core.sealing import decision_records, seal
 from gate.core.state import Salts
+from gate.core.usual import read_usual
 from gate.core.values import APPROVED
 from gate.core.wire.entry import decision_block, encode_decision
 from gate.core.wire.request import check_request, read_request
@@ -61,26 +62,26 @@ def steps_us(gate: LoadGate, made: Sequence[tuple[int, bytes, bytes]]) -> dict[s
         assert request is not None
         return encode_decision(
             block,
-            input_offset=index,
-            prev_input_offset=index - 1,
-            input_time_ms=now_ms,
-            input_sha256=a.ask_sha256,
-            ask_sha256=a.ask_sha256,
-            salt=bytes(16),
-            request_id=request.request_id,
-            actor=request.actor,
-            action=request.action,
-            resource=request.resource,
-            correlation_id=request.correlation_id,
-            actor_verified=a.actor_verified,
-            admission_key=a.admission_key,
-            outcome=APPROVED if a.approved else 0,
-            reasons=a.reasons,
-            evaluated=a.inputs,
-            approvals=(),
-            constraints=a.constraints,
-            first=a.first,
-            expires_ms=a.expires_ms,
+            index,
+            index - 1,
+            now_ms,
+            a.ask_sha256,
+            a.ask_sha256,
+            bytes(16),
+            request.request_id,
+            request.actor,
+            request.action,
+            request.resource,
+            request.correlation_id,
+            a.actor_verified,
+            a.admission_key,
+            APPROVED if a.approved else 0,
+            a.reasons,
+            a.inputs,
+            (),
+            a.constraints,
+            a.first,
+            a.expires_ms,
         )
 
     count = len(mine)
@@ -101,9 +102,12 @@ def steps_us(gate: LoadGate, made: Sequence[tuple[int, bytes, bytes]]) -> dict[s
         return _us(loop, times)
 
     return {
-        "decode request": each(lambda i: read_request(mine[i][1])),
-        "check fields": each(lambda i: check_request(read[i], gate.audience)),
-        "boundary (declared checks)": each(lambda i: policy.check_ask(read[i])),
+        "usual way: read and check a request": each(
+            lambda i: read_usual(mine[i][1], gate.audience, setting.policies)
+        ),
+        "plain way: decode request": each(lambda i: read_request(mine[i][1])),
+        "plain way: check fields": each(lambda i: check_request(read[i], gate.audience)),
+        "plain way: declared checks": each(lambda i: policy.check_ask(read[i])),
         "admission key": each(lambda i: policy.admission_key(prepared[i].inputs)),
         "rules (variables, rules, constraints)": each(
             lambda i: policy.evaluate(
