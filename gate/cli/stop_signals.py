@@ -19,8 +19,18 @@ from gate.cli.exits import Code
 from gate.cli.screen import tell
 
 STOP_SECONDS_MAX: Final = 9.0
-_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
-_LOOK_SECONDS: Final = 0.2
+STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+_LOOK_SECONDS: Final = 0.1
+
+
+def held_signal() -> int | None:
+    """Take a Ctrl-C or SIGTERM that this process holds back; `None` when there is none.
+
+    It does not wait: a `sigtimedwait` that waits while a SIGSTOP comes and goes returns a signal
+    that nobody sent.
+    """
+    taken = signal.sigtimedwait(STOP_SIGNALS, 0)
+    return None if taken is None else taken.si_signo
 
 
 class StopRequest:
@@ -65,11 +75,12 @@ class StopRequest:
     def _next(self, seconds: float | None) -> int | None:
         waited = 0.0
         while not self._is_done.is_set() and (seconds is None or waited < seconds):
-            taken = signal.sigtimedwait(_SIGNALS, _LOOK_SECONDS)
+            taken = held_signal()
             if taken is not None:
-                return taken.si_signo
+                return taken
             if self.signal is None and self._is_orphan():
                 return signal.SIGTERM
+            self._is_done.wait(_LOOK_SECONDS)
             waited += _LOOK_SECONDS
         return None
 
@@ -81,7 +92,7 @@ class StopRequest:
 def stop_request(starter: int | None = None) -> Iterator[StopRequest]:
     """Take the signals of this process for the time of the block."""
     request = StopRequest(starter)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     watch = threading.Thread(target=request.watch, name="stop-signals", daemon=True)
     watch.start()
     try:

@@ -19,10 +19,9 @@ from gate.cli.exits import Code, Usage
 from gate.cli.options import configured
 from gate.cli.screen import tell
 from gate.cli.start_check import check_start
-from gate.cli.stop_signals import STOP_SECONDS_MAX
+from gate.cli.stop_signals import STOP_SECONDS_MAX, STOP_SIGNALS, held_signal
 
 WORKERS_MAX: Final = 64
-_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 _LOOK_SECONDS: Final = 0.1
 _GRACE_SECONDS: Final = 2.0
 
@@ -82,12 +81,14 @@ class _Workers:
     def run(self) -> int:
         try:
             while self._running:
-                taken = signal.sigtimedwait(_SIGNALS, _LOOK_SECONDS)
-                if taken is not None:
+                taken = held_signal()
+                if taken is None:
+                    time.sleep(_LOOK_SECONDS)
+                else:
                     if self._asked is None:
                         tell("stopping the workers: finishing their batches; once more to end now")
-                    self._asked = self._asked or taken.si_signo
-                    self._stop(taken.si_signo)
+                    self._asked = self._asked or taken
+                    self._stop(taken)
                 self._bury()
                 self._kill_late()
         finally:
@@ -142,8 +143,8 @@ def _started(worker: Worker, handle: int) -> "subprocess.Popen[bytes]":
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM for `sigtimedwait`; workers inherit that, until they take them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """Hold back Ctrl-C and SIGTERM for `held_signal`, also in new workers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:

@@ -67,3 +67,15 @@ def test_without_a_signal_nothing_is_left_behind():
     with _started("pass") as process:
         _, said = process.communicate(timeout=5)
     assert (process.returncode, said) == (0, "")
+
+
+def test_a_process_that_was_suspended_goes_on():
+    with _started(SERVES) as process:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGCONT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=5)
+    assert (process.returncode, said.count("\n")) == (0, 1)
