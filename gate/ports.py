@@ -183,6 +183,11 @@ class LogReader(Protocol):
     def last(self, partition: TopicPartition) -> LogRecord | None:
         """Return the last committed record below the LSO, `None` when there is none."""
 
+    def last_of(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, LogRecord | None]:
+        """Return `last` of all partitions named, in as few requests as it takes."""
+
     def group_is_empty(self, group_id: str) -> bool:
         """Say whether nobody is a member of the group."""
 

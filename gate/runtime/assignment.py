@@ -14,34 +14,38 @@ from gate.core.limits import ENGINE, LIMITS
 from gate.core.lineage import Place, Standing
 from gate.core.policy.issues import AstDiffers, EngineUnavailable
 from gate.core.proof.checkpoint import CheckpointInvalid, Note, note_key_id, read_note
-from gate.core.proof.merkle import Frontier, read_frontier, root
-from gate.core.state import STORE_FORMAT, RecoveryTarget, Salts, TargetInvalid, decode_target
+from gate.core.state import RecoveryTarget, Salts
 from gate.core.trust import Pin, TrustRoot
 from gate.core.values import LineageRecord
 from gate.core.wire.changelog import read_control_state
 from gate.core.wire.reader import WireError
-from gate.core.wire.record import read_lineage_record
-from gate.errors import PartitionStopped, Pinned, StoreDamaged
+from gate.errors import PartitionStopped, StoreDamaged
 from gate.ports import (
     AppliedPosition,
     EventKind,
     OffsetCommit,
     PartitionStore,
     StoreIdentity,
-    TopicPartition,
 )
-from gate.runtime.outputs import check_outputs
 from gate.runtime.own_key import check_own_key
 from gate.runtime.partition import Adopted, OwnedPartition, Phase, Recovery
+from gate.runtime.picture import Picture
+from gate.runtime.recovery import find_recovery
 from gate.runtime.restore import replay_slice
 from gate.runtime.settings import GateSettings, Ports
 
 
-def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> bool:
-    """Take one bounded step; return whether the partition is ready now."""
+def advance(
+    partition: OwnedPartition, picture: Picture | None, settings: GateSettings, ports: Ports
+) -> bool:
+    """Take one bounded step; return whether the partition is ready now.
+
+    A partition without a recovery needs a picture that was taken with it.
+    """
     recovery = partition.recovery
     if recovery is None:
-        recovery = find_recovery(partition, settings, ports)
+        assert picture is not None, "a partition in doubt needs a picture of the topics"
+        recovery = find_recovery(partition, picture, settings)
         _check_suspect(recovery.committed, partition.number, ports)
         _open_store(partition, recovery.identity, ports)
         partition.has_replayed = False
@@ -50,139 +54,6 @@ def advance(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> 
     except StoreDamaged as damage:
         _rebuild(partition, str(damage), ports)
         return False
-
-
-def find_recovery(partition: OwnedPartition, settings: GateSettings, ports: Ports) -> Recovery:
-    """Steps a, c, d and d2: what the topics say, and that they agree with one another."""
-    number, topics = partition.number, settings.topics
-    identity = store_identity(number, settings, ports)
-    outputs = [TopicPartition(topic, number) for topic in topics.outputs]
-    for where, ends in ports.reader.ends(outputs).items():  # a
-        if ends.last_stable != ends.high_watermark:
-            raise Pinned(
-                f"topic `{where.topic}` partition {number}: an unfinished transaction holds the "
-                f"last stable offset at {ends.last_stable}, the log ends at {ends.high_watermark}"
-            )
-    everybody = range(identity.partition_count)  # c
-    offsets = ports.reader.committed(settings.gate, topics.requests, list(everybody))
-    committed = offsets[number]
-    lineage = _last_lineage(partition, settings, ports)
-    if committed is None or lineage is None:
-        raise _no_lineage(number, settings, has_offset=committed is not None)
-    target = _decode(committed, lineage, number, settings)
-    frontier = _check_lineage(committed, target, lineage, number)  # d
-    _check_identity(target, identity, number)
-    check_outputs(number, target, topics, ports.reader)  # d2
-    return Recovery(
-        committed=committed,
-        target=target,
-        lineage=lineage,
-        frontier=frontier,
-        identity=identity,
-    )
-
-
-def store_identity(number: int, settings: GateSettings, ports: Ports) -> StoreIdentity:
-    """Return what this partition's store belongs to, from the topics as they are now."""
-    requests = ports.reader.topic(settings.topics.requests)
-    changelog = ports.reader.topic(settings.topics.changelog)
-    if requests is None or changelog is None:
-        missing = settings.topics.requests if requests is None else settings.topics.changelog
-        raise PartitionStopped(
-            "topic_changed", number, f"expected topic `{missing}`, found none; was it deleted"
-        )
-    if requests.partition_count != changelog.partition_count:
-        raise PartitionStopped(
-            "topic_changed",
-            number,
-            f"expected as many partitions in the changelog as in the requests topic "
-            f"({requests.partition_count}), found {changelog.partition_count}",
-        )
-    return StoreIdentity(
-        format=STORE_FORMAT,
-        requests_topic_id=requests.topic_id,
-        changelog_topic_id=changelog.topic_id,
-        partition=number,
-        partition_count=requests.partition_count,
-        lineage_secret_sha256=settings.keys.secret_sha256,
-    )
-
-
-def _last_lineage(
-    partition: OwnedPartition, settings: GateSettings, ports: Ports
-) -> LineageRecord | None:
-    last = ports.reader.last(TopicPartition(settings.topics.lineage, partition.number))
-    if last is None:
-        return None
-    try:
-        return read_lineage_record(last.value or b"")
-    except WireError as fault:
-        raise PartitionStopped(
-            "lineage_fork", partition.number, f"the last lineage record does not read: {fault}"
-        ) from fault
-
-
-def _no_lineage(number: int, settings: GateSettings, *, has_offset: bool) -> PartitionStopped:
-    found = "a committed offset but no lineage" if has_offset else "no committed offset"
-    return PartitionStopped(
-        "target_missing",
-        number,
-        f"expected a committed offset with a recovery target for group `{settings.gate}`, found "
-        f"{found}; run `gate init-lineage` on a first start, never to mend an old one",
-    )
-
-
-def _decode(
-    committed: OffsetCommit, lineage: LineageRecord, number: int, settings: GateSettings
-) -> RecoveryTarget:
-    prefix = f"{settings.domain}/{settings.gate}/{settings.topics.requests}/{number}/"
-    if not lineage.log.startswith(prefix):
-        raise PartitionStopped(
-            "lineage_fork", number, f"expected a lineage under `{prefix}`, found `{lineage.log}`"
-        )
-    if not committed.metadata:
-        raise PartitionStopped(
-            "target_missing",
-            number,
-            f"offset {committed.next_offset} was committed without a recovery target; "
-            "somebody reset the group's offsets",
-        )
-    try:
-        return decode_target(committed.metadata, settings.keys, lineage.log)
-    except TargetInvalid as fault:
-        raise PartitionStopped("secret_differs", number, str(fault)) from fault
-
-
-def _check_lineage(
-    committed: OffsetCommit, target: RecoveryTarget, lineage: LineageRecord, number: int
-) -> Frontier:
-    """Step d: the fork guard across processes, and against lost offsets."""
-    expected = (target.tree_size, target.root, committed.next_offset, committed.metadata)
-    found = (lineage.tree_size, lineage.root, lineage.next_offset, lineage.target)
-    if expected != found:
-        raise PartitionStopped(
-            "lineage_fork",
-            number,
-            f"the committed offset names tree size {target.tree_size} at input offset "
-            f"{committed.next_offset}, the last lineage record size {lineage.tree_size} at "
-            f"{lineage.next_offset}",
-        )
-    frontier = read_frontier(lineage.tree_size, lineage.frontier)
-    if frontier is None or root(frontier) != lineage.root:
-        raise PartitionStopped("lineage_fork", number, "the frontier does not hash to the root")
-    return frontier
-
-
-def _check_identity(target: RecoveryTarget, identity: StoreIdentity, number: int) -> None:
-    expected = (target.requests_topic_id, target.changelog_topic_id)
-    found = (identity.requests_topic_id, identity.changelog_topic_id)
-    if expected != found:
-        raise PartitionStopped(
-            "topic_changed",
-            number,
-            f"expected topic ids `{expected[0]}` and `{expected[1]}`, found `{found[0]}` and "
-            f"`{found[1]}`: a topic was deleted and made again",
-        )
 
 
 def _check_suspect(committed: OffsetCommit, number: int, ports: Ports) -> None:
@@ -287,14 +158,13 @@ def _adopt(
     control = _control_state(store, target, number)
     _check_genesis(control, recovery, settings, number)
     check_signer(recovery.lineage, control, ports.signer.public_key(), number)
-    changelog = TopicPartition(settings.topics.changelog, number)
     settled = replace(
         position,
         next_offset=recovery.committed.next_offset,
         tree_size=target.tree_size,
         frontier=recovery.lineage.frontier,
         control_sha256=target.control_sha256,
-        replay_from=ports.reader.ends([changelog])[changelog].last_stable,
+        replay_from=recovery.changelog_end,
     )
     if settled != position:
         store.apply((), settled, recovery.identity)
@@ -352,6 +222,13 @@ def _check_genesis(
     if genesis.lineage_secret_sha256 != settings.keys.secret_sha256:
         raise PartitionStopped(
             "secret_differs", number, "Genesis commits to another lineage secret than this node's"
+        )
+    if genesis.cluster_id != recovery.cluster_id:
+        raise PartitionStopped(
+            "topic_changed",
+            number,
+            f"Genesis names cluster `{genesis.cluster_id}`, found `{recovery.cluster_id}`: "
+            "name the cluster on which this gate began",
         )
     expected = (recovery.lineage.log, recovery.identity.requests_topic_id)
     found = (genesis_origin(genesis), genesis.topic_id)

@@ -26,11 +26,10 @@ from gate.ports import EventKind, LogRecord, Polled, TopicPartition
 from gate.runtime.absence import Absence
 from gate.runtime.assignment import advance
 from gate.runtime.batching import Cut, cut_batch
+from gate.runtime.isolation import Isolation
 from gate.runtime.partition import OwnedPartition, Phase
+from gate.runtime.picture import Picture, take_picture
 from gate.runtime.settings import (
-    ABORTS_BEFORE_ISOLATION,
-    ABORTS_IN_A_ROW_MAX,
-    BATCH_PARTITIONS_MAX,
     CHECK_INTERVAL_MS,
     FENCE_POLL_MS,
     PIN_DEADLINE_MS,
@@ -51,8 +50,7 @@ class Gate:
     settings: GateSettings
     ports: Ports
     partitions: dict[int, OwnedPartition] = field(default_factory=dict)
-    _aborts_in_a_row: int = 0
-    _alone_last: int = -1
+    _isolation: Isolation = field(default_factory=Isolation)
     _renewal_cause: str = ""
     """Why a renewal is pending, one of `errors.RENEWAL_CAUSES`; empty when none is."""
     _absence: Absence = field(init=False)
@@ -139,10 +137,15 @@ class Gate:
         """Take every partition that is not ready one step; return whether one moved."""
         moved = False
         now_ms = self.ports.clock.monotonic_ms()
-        for partition in self.partitions.values():
-            if partition.is_ready or now_ms < partition.retry_at_ms:
-                continue
-            moved = self._advance(partition) or moved
+        due = [
+            partition
+            for partition in self.partitions.values()
+            if not partition.is_ready and now_ms >= partition.retry_at_ms
+        ]
+        picture = self._picture([partition for partition in due if partition.recovery is None])
+        for partition in due:
+            if partition.recovery is not None or picture is not None:
+                moved = self._advance(partition, picture) or moved
         if self.partitions and all(p.phase is Phase.STOPPED for p in self.partitions.values()):
             self._raise_if_stopped()
         return moved
@@ -153,16 +156,37 @@ class Gate:
             if partition.phase is Phase.STOPPED:
                 raise PartitionStopped(partition.stop_cause, number, partition.stop_text)
 
-    def _advance(self, partition: OwnedPartition) -> bool:
+    def _picture(self, doubtful: Sequence[OwnedPartition]) -> Picture | None:
+        """Ask about all partitions in doubt at once; `None` when it has to be asked again."""
+        if not doubtful:
+            return None
+        try:
+            return take_picture([p.number for p in doubtful], self.settings, self.ports)
+        except Pending as wait:
+            for partition in doubtful:
+                self._wait_for_the_end(partition, wait)
+        except Unreachable as gone:
+            self._wait_for_the_log(gone)
+        except (Lost, Unreadable) as fault:
+            for partition in doubtful:
+                if fault.partition in {partition.number, -1}:
+                    self._stop(partition, _stop_of(fault, partition.number))
+        return None
+
+    def _wait_for_the_end(self, partition: OwnedPartition, wait: Pending | Pinned) -> None:
+        """Wait for the end of an unfinished transaction, at most until its deadline."""
+        now_ms = self.ports.clock.monotonic_ms()
+        partition.retry_at_ms = now_ms + WAIT_MS
+        partition.waits_for = str(wait)
+        if now_ms - partition.assigned_at_ms > PIN_DEADLINE_MS:
+            self._stop(partition, PartitionStopped("pinned", partition.number, str(wait)))
+
+    def _advance(self, partition: OwnedPartition, picture: Picture | None) -> bool:
         ports = self.ports
         try:
-            is_ready = advance(partition, self.settings, ports)
-        except (Pending, Pinned) as wait:
-            waited_ms = ports.clock.monotonic_ms() - partition.assigned_at_ms
-            partition.retry_at_ms = ports.clock.monotonic_ms() + WAIT_MS
-            partition.waits_for = str(wait)
-            if waited_ms > PIN_DEADLINE_MS:
-                self._stop(partition, PartitionStopped("pinned", partition.number, str(wait)))
+            is_ready = advance(partition, picture, self.settings, ports)
+        except Pinned as wait:
+            self._wait_for_the_end(partition, wait)
             return False
         except Unreachable as gone:
             self._wait_for_the_log(gone)
@@ -183,14 +207,12 @@ class Gate:
         return True
 
     def _cut(self, records: Sequence[LogRecord]) -> Cut:
-        """After repeated aborts, one partition a transaction: the one that fails shows itself."""
-        if self._aborts_in_a_row < ABORTS_BEFORE_ISOLATION:
-            partitions_max = BATCH_PARTITIONS_MAX
-        else:
-            partitions_max = 1
-            last = self._alone_last
-            records = sorted(records, key=lambda r: (r.partition <= last, r.partition))
-        return cut_batch(records, self.partitions, self.ports.input, partitions_max=partitions_max)
+        return cut_batch(
+            self._isolation.in_turn(records),
+            self.partitions,
+            self.ports.input,
+            partitions_max=self._isolation.partitions_max,
+        )
 
     def _decide(self, batch: dict[int, list[LogRecord]]) -> None:
         """Run one transaction and answer its errors (`design/transaction.md` §4)."""
@@ -198,11 +220,13 @@ class Gate:
         try:
             run_transaction(batch, self.partitions, self.settings, ports)
             self._absence.end()
-            self._count_success(batch)
+            self._isolation.count_success(batch, self.partitions)
         except TransactionAborted as abort:
             ports.telemetry.emit(EventKind.TRANSACTION_ABORTED, why=str(abort))
             self._abort()
-            self._count_abort(batch, str(abort))
+            stopped = self._isolation.count_abort(batch, self.partitions, str(abort))
+            if stopped is not None:
+                self._stop(self.partitions[stopped.partition], stopped)
         except OutcomeUnknown as unknown:
             self._settle(unknown)
         except (Pinned, Pending):
@@ -225,28 +249,6 @@ class Gate:
         finally:
             for number in batch:
                 ports.judging.offsets[number] = -1
-
-    def _count_success(self, batch: dict[int, list[LogRecord]]) -> None:
-        """Leave isolation once every partition that failed has succeeded."""
-        for number in batch:
-            self.partitions[number].aborts_alone = 0
-            self._alone_last = number
-        if not any(partition.aborts_alone for partition in self.partitions.values()):
-            self._aborts_in_a_row = 0
-
-    def _count_abort(self, batch: dict[int, list[LogRecord]], why: str) -> None:
-        """Two aborts in a row: isolation. A partition that fails alone three times stops."""
-        self._aborts_in_a_row += 1
-        if len(batch) > 1:
-            return
-        (number,) = batch
-        self._alone_last = number
-        partition = self.partitions[number]
-        partition.aborts_alone += 1
-        if partition.aborts_alone >= ABORTS_IN_A_ROW_MAX:
-            text = f"its transactions were aborted {partition.aborts_alone} times in a row: {why}"
-            partition.aborts_alone = 0
-            self._stop(partition, PartitionStopped("transaction_failing", number, text))
 
     def _abort(self) -> None:
         try:

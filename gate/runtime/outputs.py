@@ -14,12 +14,13 @@ from gate.core.wire.changelog import (
 from gate.core.wire.reader import WireError
 from gate.core.wire.record import read_decision_record
 from gate.errors import PartitionStopped
-from gate.ports import LogReader, LogRecord, TopicPartition
+from gate.ports import LogRecord, TopicPartition
+from gate.runtime.picture import Picture
 
 LEAF_INDEX_HEADER = "leaf-index"
 
 
-def check_outputs(number: int, target: RecoveryTarget, topics: Topics, reader: LogReader) -> None:
+def check_outputs(number: int, target: RecoveryTarget, topics: Topics, picture: Picture) -> None:
     """Compare each output's last committed record with the target.
 
     A topic that retention has emptied can not be compared and passes. Raises `PartitionStopped`
@@ -32,8 +33,8 @@ def check_outputs(number: int, target: RecoveryTarget, topics: Topics, reader: L
         (topics.changelog, target.sequence),
     ):
         where = TopicPartition(topic, number)
-        last = reader.last(where)
-        if last is None and _is_emptied(where, reader):
+        last, ends = picture.last[where], picture.ends[where]
+        if last is None and 0 < ends.first == ends.high_watermark:
             continue
         found = _number_of(last, topic, topics, number)
         if found != expected:
@@ -44,11 +45,6 @@ def check_outputs(number: int, target: RecoveryTarget, topics: Topics, reader: L
                 f"topic `{topic}`: expected its last record to have {word} {expected}, "
                 f"found {found}; a committed transaction was torn, or somebody else wrote there",
             )
-
-
-def _is_emptied(where: TopicPartition, reader: LogReader) -> bool:
-    ends = reader.ends([where])[where]
-    return 0 < ends.first == ends.high_watermark
 
 
 def _number_of(last: LogRecord | None, topic: str, topics: Topics, number: int) -> int:

@@ -39,6 +39,8 @@ class Recovery:
     lineage: LineageRecord
     frontier: Frontier
     identity: StoreIdentity
+    cluster_id: str
+    changelog_end: int
 
 
 @dataclass(slots=True, kw_only=True)

@@ -458,6 +458,25 @@ def test_last_is_the_last_committed_record(log: Harness) -> None:
     assert reader.last(TopicPartition(APPROVED, 1)) is None
 
 
+def test_last_records_of_many_partitions_come_in_one_call(log: Harness) -> None:
+    output, reader = log.opened(), log.reader()
+    for number in range(30):  # aborted ones and markers of many transactions lie behind the last
+        output.begin()
+        output.produce(approval(number, partition=number % 2))
+        output.commit() if number < 3 else output.abort()
+    log.publisher().publish([request(1, 2), request(2, 2)])
+    wanted = [TopicPartition(topic, n) for topic in (REQUESTS, APPROVED) for n in range(3)]
+
+    found = reader.last_of(wanted)
+    assert found == {where: reader.last(where) for where in wanted}
+    assert {where: record and record.key for where, record in found.items()} == {
+        **dict.fromkeys(wanted),
+        TopicPartition(REQUESTS, 2): b"key 2",
+        TopicPartition(APPROVED, 0): b"key 2",
+        TopicPartition(APPROVED, 1): b"key 1",
+    }
+
+
 def test_ends_of_many_partitions_come_in_one_call(log: Harness) -> None:
     log.publisher().publish([request(1, 1), request(2, 1)])
     wanted = [TopicPartition(topic, n) for topic in (REQUESTS, APPROVED) for n in range(3)]

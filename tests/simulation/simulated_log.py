@@ -311,6 +311,11 @@ class SimulatedReader:
                     return entry.record
             return None
 
+    def last_of(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, LogRecord | None]:
+        return {where: self.last(where) for where in partitions}
+
     def group_is_empty(self, group_id: str) -> bool:
         return not any(
             group.members for (found, _), group in self._log.groups.items() if found == group_id

@@ -98,7 +98,7 @@ def test_without_the_fork_check_a_lost_offset_forks_the_lineage() -> None:
         assert stop.value.cause == "lineage_fork"
 
     _noticed(
-        "gate.runtime.assignment",
+        "gate.runtime.recovery",
         '    if expected != found:\n        raise PartitionStopped(\n            "lineage_fork"',
         '    if False:\n        raise PartitionStopped(\n            "lineage_fork"',
         check,

@@ -97,6 +97,12 @@ class EmbeddedReader:
             records, _ = fetch(self._connection, self._path, stretch, 2)
         return records[-1] if records else None
 
+    def last_of(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, LogRecord | None]:
+        """Follow the port."""
+        return {where: self.last(where) for where in partitions}
+
     def group_is_empty(self, group_id: str) -> bool:
         """Follow the port; a member that died without leaving does not count."""
         row = self._one("SELECT member_id FROM member WHERE group_id = ?", (group_id,))

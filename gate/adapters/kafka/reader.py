@@ -24,7 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from gate.adapters.kafka.clients import Cluster, result
-from gate.adapters.kafka.errors import Reasons, error_of, told
+from gate.adapters.kafka.errors import Reasons, error_of, is_denied, told
 from gate.adapters.kafka.records import record_of
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, reader_properties
 from gate.errors import GateError, Lost, Pending, Unreachable, Unreadable
@@ -43,6 +43,7 @@ _POLL_S: Final = 0.2
 _BULK_RECORDS: Final = 1_000
 _LAST_WINDOW: Final = 8
 _LAST_GROWTH: Final = 8
+_LAST_POLL_S: Final = 0.002
 _SLICE_MAX: Final = 5_000
 _LINE_CODES: Final = frozenset(
     {
@@ -78,7 +79,10 @@ class KafkaReader:
         return self._cluster.ask("describing the cluster", question)
 
     def topic(self, name: str) -> TopicIdentity | None:
-        """Follow the port; `settings` are those made for this topic, not the cluster's."""
+        """Follow the port; `settings` are those made for this topic, not the cluster's.
+
+        They are empty without the right to read them: a gate that only runs needs none of them.
+        """
         found = self._cluster.describe([name])[name]
         if found is None:
             return None
@@ -123,7 +127,8 @@ class KafkaReader:
         """Follow the port. Raises `Unreachable` for a partition that is not there."""
         if not partitions:
             return {}
-        doing = f"ends of {len(partitions)} partitions"
+        topics = ", ".join(sorted({where.topic for where in partitions}))
+        doing = f"ends of {len(partitions)} partitions of {topics}"
         try:
             first, stable, high = self._cluster.ask(doing, lambda: self._ask_ends(partitions))
         except KafkaException as error:
@@ -159,31 +164,84 @@ class KafkaReader:
         return found
 
     def last(self, partition: TopicPartition) -> LogRecord | None:
-        """Follow the port: looks at windows before the LSO, each larger than the one before."""
-        ends = self.ends([partition])[partition]
-        window, end = _LAST_WINDOW, ends.last_stable
-        while end > ends.first:
-            start = max(ends.first, ends.last_stable - window)
-            found = self._last_in(partition, start, end)
-            if found is not None:
-                return found
-            end, window = start, window * _LAST_GROWTH
-        return None
+        """Follow the port."""
+        return self.last_of([partition])[partition]
+
+    def last_of(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, LogRecord | None]:
+        """Follow the port: looks at windows before each LSO, each larger than the one before."""
+        found: dict[TopicPartition, LogRecord | None] = dict.fromkeys(partitions)
+        ends = self.ends(partitions)
+        left = {where: end.last_stable for where, end in ends.items() if end.last_stable > end.first}
+        window = _LAST_WINDOW
+        while left:
+            starts = {where: max(ends[where].first, end - window) for where, end in left.items()}
+            for where, record in self._last_within(starts, left).items():
+                found[where] = record
+            left = {
+                where: start
+                for where, start in starts.items()
+                if found[where] is None and start > ends[where].first
+            }
+            window *= _LAST_GROWTH
+        return found
 
     def group_is_empty(self, group_id: str) -> bool:
         """Follow the port; a static member that closed counts until its session ends."""
         return not self._cluster.has_members(group_id)
 
-    def _last_in(self, partition: TopicPartition, start: int, end: int) -> LogRecord | None:
-        found: LogRecord | None = None
-        while start < end:
-            part = self.read(partition, offset=start, records_max=min(_SLICE_MAX, end - start))
-            inside = [record for record in part.records if record.offset < end]
-            found = inside[-1] if inside else found
-            if part.next_offset <= start:
-                break
-            start = part.next_offset
+    def _last_within(
+        self, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, LogRecord]:
+        """Return the last record in each partition's range, for those that have one."""
+        for topic in {where.topic for where in starts}:
+            self._know(topic)
+        self._at = None
+        self._consumer.assign([ClientPartition(*where, start) for where, start in starts.items()])
+        found: dict[TopicPartition, LogRecord] = {}
+        unread = dict(ends)
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        try:
+            while unread:
+                messages = self._consumer.consume(_SLICE_MAX, _LAST_POLL_S)
+                for message in messages:
+                    self._take_last(message, unread, found)
+                if messages:
+                    deadline = time.monotonic() + REQUEST_TIMEOUT_S
+                elif time.monotonic() > deadline:
+                    where, end = next(iter(unread.items()))
+                    doing = f"reading partition {where.partition} of `{where.topic}`"
+                    why = f"nothing came below offset {end}"
+                    raise self._reasons.unreachable(doing, why, self._servers)
+        finally:
+            self._rest()
         return found
+
+    def _take_last(
+        self,
+        message: Any,
+        unread: dict[TopicPartition, int],
+        found: dict[TopicPartition, LogRecord],
+    ) -> None:
+        error = message.error()
+        where = TopicPartition(message.topic() or "", message.partition())
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+            self._take_error(error, where, message.offset())
+            return
+        if where not in unread:
+            return
+        passed = message.offset() if error is not None else message.offset() + 1
+        if error is None and passed <= unread[where]:
+            found[where] = record_of(message)
+        if passed >= unread[where]:
+            del unread[where]
+
+    def _know(self, topic: str) -> None:
+        """Look for a topic's leaders: the client would look for those new to it once a second."""
+        if topic not in self._known:
+            self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S)
+            self._known.add(topic)
 
     def _settings(self, name: str) -> Mapping[str, str] | None:
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
@@ -192,7 +250,13 @@ class KafkaReader:
             asked = self._cluster.client.describe_configs(
                 [resource], request_timeout=REQUEST_TIMEOUT_S
             )
-            entries = sorted(result(asked[resource]).values(), key=lambda entry: entry.name)
+            try:
+                answered = result(asked[resource])
+            except KafkaException as raised:
+                if is_denied(error_of(raised)):
+                    return {}
+                raise
+            entries = sorted(answered.values(), key=lambda entry: entry.name)
             return {
                 entry.name: entry.value
                 for entry in entries
@@ -235,14 +299,9 @@ class KafkaReader:
         self._at = None
 
     def _stand_at(self, partition: TopicPartition, offset: int) -> None:
-        """Read on where the last slice ended, or begin anew.
-
-        The client looks for the leader of a topic new to it once a second: it is told at once.
-        """
+        """Read on where the last slice ended, or begin anew."""
         if self._at != (partition, offset):
-            if partition.topic not in self._known:
-                self._consumer.list_topics(partition.topic, timeout=REQUEST_TIMEOUT_S)
-                self._known.add(partition.topic)
+            self._know(partition.topic)
             where = ClientPartition(partition.topic, partition.partition, offset)
             self._consumer.assign([where])
 
