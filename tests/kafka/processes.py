@@ -82,6 +82,7 @@ def evict_members(bootstrap: str) -> None:
                 "group.id": GATE,
                 "group.instance.id": slot,
                 "partition.assignment.strategy": "range",
+                "enable.auto.commit": False,
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 3,
                 "log_level": 2,
