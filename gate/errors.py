@@ -79,6 +79,10 @@ class StoreDamaged(GateError):
     """The local state store is damaged; move it aside and restore it from the changelog."""
 
 
+class FingerprintDiffers(StoreDamaged):
+    """The local state store reads well, but holds something else than was committed."""
+
+
 class StoreFailed(GateError):
     """The local state store could not be opened or written (lock, disk full); stop. Exit 5."""
 

@@ -62,5 +62,8 @@ class Monitor(Protocol):
     def turned(self, view: GateView) -> None:
         """Take what the gate is like; a sign of life."""
 
+    def stepped(self) -> None:
+        """Take a sign of life between two steps of a turn that may each take a minute."""
+
     def committed(self, transaction: Committed) -> None:
         """Count a transaction, after its commit."""

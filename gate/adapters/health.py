@@ -34,6 +34,10 @@ class Health:
         """Follow the monitor's port."""
         self._seen = (self._clock.monotonic_ms(), view)
 
+    def stepped(self) -> None:
+        """Follow the monitor's port."""
+        self._seen = (self._clock.monotonic_ms(), self.view)
+
     def alive(self) -> tuple[bool, Condition]:
         """Say whether the loop turned within `ALIVE_MS`, and how long ago it did."""
         turned_ms, _ = self._seen

@@ -19,7 +19,7 @@ from gate.core.trust import Pin, TrustRoot
 from gate.core.values import LineageRecord
 from gate.core.wire.changelog import read_control_state
 from gate.core.wire.reader import WireError
-from gate.errors import PartitionStopped, StoreDamaged
+from gate.errors import FingerprintDiffers, PartitionStopped, StoreDamaged
 from gate.ports import (
     AppliedPosition,
     EventKind,
@@ -52,7 +52,7 @@ def advance(
     try:
         return _catch_up(partition, recovery, settings, ports)
     except StoreDamaged as damage:
-        _rebuild(partition, str(damage), ports)
+        _rebuild(partition, damage, ports)
         return False
 
 
@@ -81,7 +81,7 @@ def _open_store(partition: OwnedPartition, identity: StoreIdentity, ports: Ports
             partition.store = ports.stores.open(partition.number)
         found = partition.store.identity()
     except StoreDamaged as damage:
-        _rebuild(partition, str(damage), ports)
+        _rebuild(partition, damage, ports)
         partition.store = ports.stores.open(partition.number)
         return
     if found is None or found == identity:
@@ -103,19 +103,23 @@ def _open_store(partition: OwnedPartition, identity: StoreIdentity, ports: Ports
     )
 
 
-def _rebuild(partition: OwnedPartition, why: str, ports: Ports) -> None:
+def _rebuild(partition: OwnedPartition, damage: StoreDamaged, ports: Ports) -> None:
     """Step h: move the store aside once; a second damage in one assignment stops."""
     partition.close()
     partition.phase = Phase.CHECKING
     partition.recovery = None
     if partition.has_rebuilt:
         raise PartitionStopped(
-            "state_mismatch", partition.number, f"rebuilt from the changelog, and again: {why}"
+            "state_mismatch", partition.number, f"rebuilt from the changelog, and again: {damage}"
         )
     partition.has_rebuilt = True
     place = ports.stores.move_aside(partition.number)
     ports.telemetry.emit(
-        EventKind.STORE_MOVED_ASIDE, partition=partition.number, why=why, moved_to=place
+        EventKind.STORE_MOVED_ASIDE,
+        partition=partition.number,
+        why=str(damage),
+        moved_to=place,
+        is_fingerprint_mismatch=isinstance(damage, FingerprintDiffers),
     )
 
 
@@ -139,7 +143,7 @@ def _catch_up(
         if position.sequence < target.sequence:
             return False
     if position.fingerprint != target.fingerprint:  # e, h
-        raise StoreDamaged(
+        raise FingerprintDiffers(
             f"fingerprint of the store differs from the target's at sequence {target.sequence}"
         )
     _adopt(partition, recovery, position, store, settings, ports)

@@ -29,6 +29,7 @@ from gate.runtime.batching import Cut, cut_batch
 from gate.runtime.isolation import Isolation
 from gate.runtime.partition import OwnedPartition, Phase
 from gate.runtime.picture import Picture, take_picture
+from gate.runtime.report import report_step
 from gate.runtime.settings import (
     CHECK_INTERVAL_MS,
     FENCE_POLL_MS,
@@ -70,7 +71,7 @@ class Gate:
         """
         ports = self.ports
         ports.telemetry.emit(EventKind.GATE_STARTED, runtime=self.settings.runtime_line)
-        watch = Watch(self.settings, ports.reader, ports.clock.monotonic_ms())
+        watch = Watch(self.settings, ports)
         showing = Showing(self.settings, ports)
         try:
             ports.output.open()
@@ -251,6 +252,7 @@ class Gate:
                 ports.judging.offsets[number] = -1
 
     def _abort(self) -> None:
+        report_step(self.ports)
         try:
             self.ports.output.abort()
         except OutcomeUnknown as unknown:
@@ -285,6 +287,7 @@ class Gate:
             polled = self.ports.input.poll(records_max=1, timeout_ms=FENCE_POLL_MS)
             self._follow(polled)
         self.ports.output.renew()
+        report_step(self.ports)
         cause, self._renewal_cause = self._renewal_cause, ""
         self.ports.telemetry.emit(EventKind.PRODUCER_RENEWED, cause=cause)
 

@@ -52,6 +52,12 @@ def report_commit(judged: Mapping[int, Judged], ports: Ports, elapsed_ms: int) -
         )
 
 
+def report_step(ports: Ports) -> None:
+    """Tell the monitor that a step that may take a minute has ended."""
+    if ports.monitor is not None:
+        ports.monitor.stepped()
+
+
 def _report_control(number: int, part: Judged, ports: Ports) -> None:
     """Tell where a refusal stands; its text may quote a record that nobody signed."""
     for leaf in part.leaves:

@@ -59,6 +59,9 @@ class _Watch:
     def turned(self, view: GateView) -> None:
         self._health.turned(view)
 
+    def stepped(self) -> None:
+        self._health.stepped()
+
     def committed(self, transaction: Committed) -> None:
         self._metrics.committed(transaction)
 

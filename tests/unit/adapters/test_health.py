@@ -62,6 +62,10 @@ def test_a_gate_lives_while_its_loop_turned_within_75_s() -> None:
     assert health.alive() == (False, {"alive": False, "last_turn_ms_ago": ALIVE_MS + 7})
     health.turned(a_view())
     assert health.alive()[0]
+    clock.elapsed_ms += ALIVE_MS
+    assert not health.alive()[0]
+    health.stepped()
+    assert health.alive()[0]
 
 
 def test_a_gate_that_has_not_turned_yet_is_starting() -> None:

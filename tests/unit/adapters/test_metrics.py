@@ -164,6 +164,13 @@ def test_times_are_in_seconds() -> None:
     assert found["gate_restore_seconds_sum", ()] == 1.5
 
 
+def test_a_store_moved_aside_counts_as_mismatch_only_if_it_was_one() -> None:
+    metrics = made()
+    for is_mismatch in (True, False, True):
+        metrics.emit(EventKind.STORE_MOVED_ASIDE, is_fingerprint_mismatch=is_mismatch)
+    assert samples(metrics)["gate_state_fingerprint_mismatch_total", ()] == 2
+
+
 def test_gauges_are_of_the_partitions_that_are_owned_now() -> None:
     owned = [
         a_partition(0),
@@ -233,7 +240,7 @@ def test_the_format_is_what_the_scraper_asks_for(accept: str, content_type: str)
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"cause": "idle", "elapsed_ms": "soon"}, {"is_fingerprint_mismatch": object()}]
+    "fields", [{}, {"cause": "idle", "elapsed_ms": "soon"}, {"is_fingerprint_mismatch": None}]
 )
 def test_counting_never_raises(fields: dict[str, object]) -> None:
     metrics = made()

@@ -28,9 +28,13 @@ class Seen:
     def __init__(self) -> None:
         self.views: list[GateView] = []
         self.transactions: list[Committed] = []
+        self.steps = 0
 
     def turned(self, view: GateView) -> None:
         self.views.append(view)
+
+    def stepped(self) -> None:
+        self.steps += 1
 
     def committed(self, transaction: Committed) -> None:
         self.transactions.append(transaction)
@@ -70,6 +74,7 @@ def test_a_transaction_is_counted_by_outcome_and_first_reason(world: WatchedWorl
     world.run()
 
     (counted,) = world.seen.transactions
+    assert world.seen.steps == 2, "a sign of life before each commit"
     assert counted._replace(elapsed_ms=0) == Committed(
         decisions={
             ("approved", "approved"): 2,
