@@ -71,7 +71,7 @@ class Gate:
         """
         ports = self.ports
         ports.telemetry.emit(EventKind.GATE_STARTED, runtime=self.settings.runtime_line)
-        watch = Watch(self.settings, ports.reader, ports.clock.monotonic_ms())
+        watch = Watch(self.settings, ports)
         showing = Showing(self.settings, ports)
         try:
             ports.output.open()

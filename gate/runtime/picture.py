@@ -8,9 +8,9 @@ assignment, however many partitions it has. `design/transaction.md` §3. Judging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gate.errors import Pinned
 from gate.ports import Ends, LogRecord, OffsetCommit, TopicIdentity, TopicPartition
 from gate.runtime.settings import GateSettings, Ports
+from gate.runtime.settled import is_held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +44,4 @@ def take_picture(numbers: Sequence[int], settings: GateSettings, ports: Ports) -
         ends=ends,
         offsets=offsets,
         last=reader.last_of(settled),
-    )
-
-
-def is_held(ends: Ends) -> bool:
-    """Say whether an unfinished transaction holds a partition's last stable offset."""
-    return ends.last_stable != ends.high_watermark
-
-
-def held(where: TopicPartition, ends: Ends) -> Pinned:
-    """Return the error for an output that an unfinished transaction holds."""
-    return Pinned(
-        f"topic `{where.topic}` partition {where.partition}: an unfinished transaction holds the "
-        f"last stable offset at {ends.last_stable}, the log ends at {ends.high_watermark}"
     )

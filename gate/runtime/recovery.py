@@ -13,8 +13,9 @@ from gate.errors import PartitionStopped
 from gate.ports import OffsetCommit, StoreIdentity, TopicPartition
 from gate.runtime.outputs import check_outputs
 from gate.runtime.partition import OwnedPartition, Recovery
-from gate.runtime.picture import Picture, held, is_held
+from gate.runtime.picture import Picture
 from gate.runtime.settings import GateSettings
+from gate.runtime.settled import held, is_held
 
 
 def find_recovery(partition: OwnedPartition, picture: Picture, settings: GateSettings) -> Recovery:

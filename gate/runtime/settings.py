@@ -23,6 +23,8 @@ RESTORE_SLICE_RECORDS = 5_000
 CHECK_INTERVAL_MS = 30_000
 LAG_INTERVAL_MS = 5_000
 WAIT_MS = 10
+MARKER_WAIT_MS = 50
+MARKER_INTERVAL_MS = 2
 FENCE_POLL_MS = 500
 """Long enough for an answer to the member's heartbeat, which is due after any longer standstill."""
 FLUSH_INTERVAL_MS = 300_000

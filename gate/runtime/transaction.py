@@ -15,7 +15,7 @@ from gate.core.proof.merkle import frontier_bytes
 from gate.core.sealing import Sealed, decision_records, lineage_value, seal
 from gate.core.state import RecoveryTarget, add_to_fingerprint, encode_target
 from gate.core.topics import Topics
-from gate.errors import Fenced, PartitionStopped, Pinned, StoreDamaged
+from gate.errors import Fenced, PartitionStopped, StoreDamaged
 from gate.ports import (
     AppliedPosition,
     GroupIdentity,
@@ -24,12 +24,12 @@ from gate.ports import (
     OutputRecord,
     PartitionStore,
     StateChange,
-    TopicPartition,
 )
 from gate.runtime.own_key import check_own_key
 from gate.runtime.partition import Adopted, OwnedPartition
 from gate.runtime.report import report_commit, report_step
 from gate.runtime.settings import GateSettings, Ports
+from gate.runtime.settled import settled_ends
 
 Batch = Mapping[int, Sequence[LogRecord]]
 """Records by partition, in offset order; a control record is the last of its partition."""
@@ -68,7 +68,7 @@ def run_transaction(
         keyed, taken = _key_and_fetch(partition, batch[number])  # 3
         provisional.append(_decide(partition, keyed, taken, settings, ports))  # 3, 4
         ports.judging.offsets[number] = -1
-    _check_ends(numbers, settings, ports)  # 5
+    settled_ends(numbers, settings, ports)  # 5: nothing older may be undecided where we write
     ports.output.begin()  # 6
     for item in provisional:
         for record in item.outputs:
@@ -213,18 +213,6 @@ def _target(
         last_denied=standing.last_denied,
         last_quarantine=standing.last_quarantine,
     )
-
-
-def _check_ends(numbers: Sequence[int], settings: GateSettings, ports: Ports) -> None:
-    """Step 5: nothing of an older transaction may be undecided where we are about to write."""
-    outputs = [TopicPartition(t, n) for n in numbers for t in settings.topics.outputs]
-    for where, ends in ports.reader.ends(outputs).items():
-        if ends.last_stable != ends.high_watermark:
-            raise Pinned(
-                f"topic `{where.topic}` partition {where.partition}: last stable offset "
-                f"{ends.last_stable} is below the high watermark {ends.high_watermark}"
-            )
-    ports.reader.committed(settings.gate, settings.topics.requests, numbers)
 
 
 def _apply_and_adopt(item: Provisional) -> None:

@@ -6,19 +6,22 @@ an output; a fresh lower bound for replay; now and then a flush.
 
 from collections.abc import Iterable, Mapping
 
-from gate.errors import PartitionStopped, Pinned
-from gate.ports import LogReader, TopicIdentity, TopicPartition
+from gate.errors import PartitionStopped
+from gate.ports import TopicIdentity, TopicPartition
 from gate.runtime.partition import OwnedPartition
-from gate.runtime.settings import CHECK_INTERVAL_MS, FLUSH_INTERVAL_MS, GateSettings
+from gate.runtime.settings import CHECK_INTERVAL_MS, FLUSH_INTERVAL_MS, GateSettings, Ports
+from gate.runtime.settled import settled_ends
 
 
 class Watch:
     """Remembers the topics as they were at the first look, and when it looked last."""
 
-    def __init__(self, settings: GateSettings, reader: LogReader, now_ms: int) -> None:
+    def __init__(self, settings: GateSettings, ports: Ports) -> None:
         """Begin; the first look is due at once."""
+        self._settings = settings
+        self._ports = ports
         self._topics = settings.topics
-        self._reader = reader
+        now_ms = ports.clock.monotonic_ms()
         self._known: Mapping[str, tuple[str, int]] | None = None
         self._looked_at_ms = now_ms - CHECK_INTERVAL_MS
         self._flushed_at_ms = now_ms
@@ -31,7 +34,7 @@ class Watch:
         """Look at topics and ready partitions.
 
         Raises `PartitionStopped` (`topic_changed`; every partition is concerned), `Pinned`,
-        `Unreachable`.
+        `Pending`, `Unreachable`.
         """
         self._looked_at_ms = now_ms
         ready = [partition for partition in partitions if partition.is_ready]
@@ -39,13 +42,14 @@ class Watch:
         is_flush_due = now_ms - self._flushed_at_ms >= FLUSH_INTERVAL_MS
         if is_flush_due:
             self._flushed_at_ms = now_ms
+        if ready:
+            self._check_outputs(ready)
         for partition in ready:
-            self._check_outputs(partition)
             if is_flush_due and partition.store is not None:
                 partition.store.flush()
 
     def _check_topics(self, ready: list[OwnedPartition]) -> None:
-        found = {name: _identity(self._reader.topic(name)) for name in self._topics}
+        found = {name: _identity(self._ports.reader.topic(name)) for name in self._topics}
         if self._known is None:
             self._known = found
         for name, identity in found.items():
@@ -57,15 +61,12 @@ class Watch:
                     f"{identity}; it was deleted and made again, or changed",
                 )
 
-    def _check_outputs(self, partition: OwnedPartition) -> None:
-        assert partition.adopted is not None, "a ready partition has adopted its position"
-        outputs = [TopicPartition(topic, partition.number) for topic in self._topics.outputs]
-        ends = self._reader.ends(outputs)
-        for where, end in ends.items():
-            if end.last_stable != end.high_watermark:
-                raise Pinned(f"topic `{where.topic}`: last stable offset {end.last_stable}")
-        changelog = TopicPartition(self._topics.changelog, partition.number)
-        partition.adopted.replay_from = ends[changelog].last_stable
+    def _check_outputs(self, ready: list[OwnedPartition]) -> None:
+        ends = settled_ends([p.number for p in ready], self._settings, self._ports)
+        for partition in ready:
+            assert partition.adopted is not None, "a ready partition has adopted its position"
+            changelog = TopicPartition(self._topics.changelog, partition.number)
+            partition.adopted.replay_from = ends[changelog].last_stable
 
 
 def _identity(found: TopicIdentity | None) -> tuple[str, int]:
