@@ -260,6 +260,12 @@ def _writers(
                 name, Status.UNKNOWN, expected, "no answer that can be believed",
                 "grant DESCRIBE on the cluster to whoever runs this",
             )  # fmt: skip
+        elif not acls[topic]:
+            yield Check(
+                name, Status.WARNING, expected, "no rights are given on it at all",
+                "grant WRITE on it to the gate's principal: until a topic has rights, brokers with "
+                "`allow.everyone.if.no.acl.found` let anybody write, and that can not be seen",
+            )  # fmt: skip
         elif len(found) > 1:
             yield Check(
                 name, Status.BAD, expected, ", ".join(found),

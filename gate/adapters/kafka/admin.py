@@ -21,6 +21,8 @@ from gate.core.topics import TopicSpec, TopicStanding
 from gate.errors import ConfigInvalid, Unreachable
 
 _KNOWN_S: Final = 15.0
+_CREATING: Final = "CREATE, DESCRIBE and DESCRIBE_CONFIGS on the gate's topics"
+_ALTERING: Final = "ALTER_CONFIGS and DESCRIBE_CONFIGS on the gate's topics"
 _ASK_INTERVAL_S: Final = 0.02
 
 
@@ -47,7 +49,9 @@ class KafkaAdmin:
         asked = self._cluster.client.create_topics(topics, request_timeout=REQUEST_TIMEOUT_S)
         for name, future in asked.items():
             try:
-                self._cluster.ask(f"making topic `{name}`", partial(result, future))
+                self._cluster.ask(
+                    f"making topic `{name}`", partial(result, future), right=_CREATING
+                )
             except KafkaException as raised:
                 error = error_of(raised)
                 if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -76,7 +80,9 @@ class KafkaAdmin:
             [resource], request_timeout=REQUEST_TIMEOUT_S
         )
         try:
-            self._cluster.ask(f"altering topic `{name}`", partial(result, asked[resource]))
+            self._cluster.ask(
+                f"altering topic `{name}`", partial(result, asked[resource]), right=_ALTERING
+            )
         except KafkaException as raised:
             error = error_of(raised)
             text = f"topic `{name}` can not be altered: {told(error)}{_cure(error)}"
@@ -119,13 +125,9 @@ class KafkaAdmin:
 
 def _cure(error: KafkaError) -> str:
     """Return what to do about a refusal of the brokers, where it is known."""
-    match error.code():
-        case KafkaError.INVALID_REPLICATION_FACTOR:
-            return (
-                ": start as many brokers as the table asks for replicas, or for development set "
-                "`insecure_dev = true`"
-            )
-        case KafkaError.TOPIC_AUTHORIZATION_FAILED | KafkaError.CLUSTER_AUTHORIZATION_FAILED:
-            return ": grant CREATE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS on the prefix"
-        case _:
-            return ""
+    if error.code() != KafkaError.INVALID_REPLICATION_FACTOR:
+        return ""
+    return (
+        ": start as many brokers as the table asks for replicas, or for development set "
+        "`insecure_dev = true`"
+    )

@@ -7,7 +7,7 @@ an empty answer. Leaves judging to `gate doctor`.
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -22,15 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from gate.adapters.kafka.clients import Cluster, result
-from gate.adapters.kafka.errors import Reasons, error_of
+from gate.adapters.kafka.errors import Reasons, error_of, is_denied
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties
 
 _API_VERSIONS: Final = re.compile(r"ApiKey (\w+) \(\d+\) Versions (\d+)\.\.(\d+)")
 _ANSWERED: Final = re.compile(r"Broker API support")
 _VERSIONS_S: Final = 2.0
-_NO_RIGHT: Final = frozenset(
-    {KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
-)
 
 
 class ClusterFound(NamedTuple):
@@ -177,14 +174,18 @@ class KafkaProbe:
             for each in found or ()
         )
 
-    def _permitted(self, doing: str, question: Any) -> Any:
+    def _permitted(self, doing: str, question: Callable[[], Any]) -> Any:
         """Return the answer, `None` when the right to ask is missing."""
-        try:
-            return self._cluster.ask(doing, question)
-        except KafkaException as error:
-            if error_of(error).code() not in _NO_RIGHT:
-                raise
-            return None
+
+        def permitted() -> Any:
+            try:
+                return question()
+            except KafkaException as error:
+                if not is_denied(error_of(error)):
+                    raise
+                return None
+
+        return self._cluster.ask(doing, permitted)
 
     def _any_broker(self) -> int:
         def question() -> Any:
