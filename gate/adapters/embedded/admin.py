@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gate.adapters.embedded.file import connect, create, reading, writing
 from gate.core.topics import PartitionStanding, SettingFound, TopicSpec, TopicStanding
-from gate.errors import Unreachable
+from gate.errors import ConfigInvalid, Unreachable
 
 
 def _random_id() -> str:
@@ -81,6 +81,8 @@ class EmbeddedAdmin:
                 row = connection.execute(
                     "SELECT settings FROM topic WHERE name = ?", (name,)
                 ).fetchone()
+                if row is None:
+                    raise ConfigInvalid(f"topic `{name}` can not be altered: there is none")
                 changed = {**json.loads(row[0]), **settings}
                 connection.execute(
                     "UPDATE topic SET settings = ? WHERE name = ?",
