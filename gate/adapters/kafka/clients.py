@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -21,6 +22,7 @@ from gate.ports import OutputRecord
 Answer = TypeVar("Answer")
 
 _ASK_AGAIN_S: Final = 0.05
+_ASK_LEADERS_S: Final = 2.0
 _ON_ITS_WAY: Final = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
@@ -78,9 +80,19 @@ class Cluster:
                 if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
                     raise self._gone(doing, told(error)) from raised
                 time.sleep(_ASK_AGAIN_S)
+                self._look_up_leaders()
             else:
                 self.reasons.clear()
                 return found
+
+    def _look_up_leaders(self) -> None:
+        """Have the client learn who leads, and since when: an admin client never asks anew.
+
+        It goes on with the leader's epoch that it knows, which a broker refuses once a leader has
+        been elected, even the same one.
+        """
+        with suppress(KafkaException):
+            self.client.list_topics(timeout=_ASK_LEADERS_S)
 
     def _gone(self, doing: str, why: str) -> Unreachable:
         self.client.poll(0)  # lets the error callback tell what happened meanwhile
