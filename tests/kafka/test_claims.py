@@ -444,6 +444,7 @@ def client_stands_elsewhere(place: Place) -> list[int]:
     """Let the client begin at a wrong offset, as it did when a seek met an answer under way."""
     member = place.member()
     member.resume(0, offset=1)
+    member._begin_fetching()
     member._consumer.assign([ClientPartition(place.name, 0, 3)])
     return [record.offset for record in take(member, 1)][:1]
 

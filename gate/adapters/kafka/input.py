@@ -59,6 +59,10 @@ class KafkaInput:
         """The client tells once that its membership is over, and is silent from then on."""
         self._denied: Unreachable | None = None
         """So it does of a right that is missing: remembered until something arrives."""
+        self._must_assign = False
+        """Whether a partition was resumed that the client does not fetch: done by the next poll."""
+        self._asleep: set[int] = set()
+        """Partitions resumed from a pause since the last poll."""
         self._is_closed = False
         properties = input_properties(
             connection, group_id=group_id, slot=slot, on_error=self._reasons
@@ -76,6 +80,7 @@ class KafkaInput:
             fault, self._fault = self._fault, None
             raise fault
         denied_before = self._denied
+        self._begin_fetching()
         try:
             messages = self._consumer.consume(records_max, timeout_ms / 1000)
         except KafkaException as error:
@@ -104,21 +109,22 @@ class KafkaInput:
         self._positions[partition] = offset
         self._unproven[partition] = -1
         if partition not in self._fetched:
-            self._assign_anew()
+            self._must_assign = True
         else:
             try:
                 self._consumer.seek(where)
                 if is_paused:
                     self._consumer.resume([where])
             except KafkaException:  # after an offset out of range the client fetches no more
-                self._assign_anew()
+                self._must_assign = True
         if is_paused:
-            self._wake(where)
+            self._asleep.add(partition)
 
     def pause(self, partition: int) -> None:
         """Follow the port."""
         self._unproven.pop(partition, None)
-        if self._positions.pop(partition, None) is not None:
+        self._asleep.discard(partition)
+        if self._positions.pop(partition, None) is not None and partition in self._fetched:
             self._consumer.pause([ClientPartition(self._topic, partition)])
         if self._fault is not None and self._fault.partition == partition:
             self._fault = None
@@ -157,6 +163,7 @@ class KafkaInput:
         self._revoked += [number for number in numbers if number not in self._assigned]
         self._assigned = [number for number in self._assigned if number not in numbers]
         self._owned.difference_update(numbers)
+        self._asleep.difference_update(numbers)
         self._fetched.clear()
         for number in numbers:
             self._positions.pop(number, None)
@@ -165,7 +172,7 @@ class KafkaInput:
     def _assign_anew(self) -> None:
         """Let the client fetch what runs, each partition from its position, and nothing else."""
         positions = self._positions
-        self._fetched = set(positions)
+        self._fetched, self._must_assign = set(positions), False
         self._consumer.assign(
             [
                 ClientPartition(self._topic, number, positions[number])
@@ -227,10 +234,23 @@ class KafkaInput:
         if self._fault is None or isinstance(fault, Lost):
             self._fault = fault
 
-    def _wake(self, where: ClientPartition) -> None:
-        """Wake the client's thread of the leader: with all paused it sleeps for up to a second."""
+    def _begin_fetching(self) -> None:
+        """Carry out what `resume` asked for, for all partitions at once.
+
+        Wakes the client's thread of each leader: with all paused it sleeps for up to a second.
+        """
+        if self._must_assign:
+            self._assign_anew()
+        if not self._asleep:
+            return
         with suppress(KafkaException):
-            self._consumer.get_watermark_offsets(where, timeout=_PROBE_TIMEOUT_S, cached=False)
+            known = self._consumer.list_topics(self._topic, timeout=_PROBE_TIMEOUT_S)
+            partitions = known.topics[self._topic].partitions
+            woken = {partitions[n].leader: n for n in self._asleep if n in partitions}
+            for number in woken.values():
+                where = ClientPartition(self._topic, number)
+                self._consumer.get_watermark_offsets(where, timeout=_PROBE_TIMEOUT_S, cached=False)
+        self._asleep.clear()
 
     def _fatal(self, error: KafkaError) -> GateError:
         kind = kind_of(error)
