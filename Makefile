@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 KAFKA := deploy/local-kafka/local_kafka.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench kafka kafka-stop kafka-test pins clean
+.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,6 +60,14 @@ slow: $(DEV) ## tier 2: larger simulations, fuzzing, more kills
 
 bench: $(DEV) ## decisions per second and the cost of each step
 	$(BIN)/python -m loadtest.embedded
+
+bench-kafka: $(DEV) ## all figures on a real broker, about 20 minutes on a quiet machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[loadtest]'
+	$(BIN)/python -m loadtest.kafka
+
+bench-page: $(DEV) ## docs/performance.md and its plots, of the newest results
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[loadtest]'
+	$(BIN)/python -m loadtest.kafka.page
 
 kafka: $(RUN) ## start a real Kafka broker on this machine (needs Java 17), print its address
 	@$(BIN)/python $(KAFKA) start --folder build/kafka
