@@ -1,15 +1,19 @@
 """Several gate processes on one broker: workers share, and end together; one slot, one gate."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -93,6 +97,26 @@ def shares(running: Running) -> list[int]:
     return sorted(Counter(owners(running).values()).values())
 
 
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody has."""
+    for first in range(19_000, 20_000, count):
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for number in range(first, first + count):
+                held.enter_context(socket.create_server(("127.0.0.1", number)))
+            return first
+    raise AssertionError("no free ports")
+
+
+def readiness(port: int) -> dict[str, Any]:
+    with contextlib.suppress(OSError):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as page:
+                return json.load(page)
+        except urllib.error.HTTPError as refusal:
+            return json.load(refusal)
+    return {"ready": False}
+
+
 def submit(world: KafkaProcessWorld, first: int, count: int) -> None:
     """Publish requests, each loan twice, in every partition."""
     names = [f"L-{number % LOANS}" for number in range(first, first + count)]
@@ -110,10 +134,14 @@ def check_exactly_once(world: KafkaProcessWorld, count: int) -> None:
 
 
 def test_two_workers_share_the_partitions_and_stop_on_ctrl_c(world: KafkaProcessWorld) -> None:
-    with Running(world.start("--workers", "2")) as running:
+    port = free_ports(2)
+    with Running(world.start("--workers", "2", GATE_HEALTH__PORT=str(port))) as running:
         wait_for(lambda: shares(running) == [2, 2], running)
         submit(world, 0, 2 * LOANS)
         wait_for(lambda: decided(world) == 2 * LOANS, running)
+        for number in range(2):
+            wait_for(lambda n=number: readiness(port + n)["ready"], running)
+            assert "insecure_dev" in readiness(port + number)["notes"][0]
         running.process.send_signal(signal.SIGINT)
         assert running.ended(STOPS_WITHIN_S) == 130
     committed = {event["slot"] for event in running.events("transaction_committed")}
