@@ -2,6 +2,9 @@
 
 from bisect import bisect_right
 
+from gate.audit.kept_state import Values
+from gate.errors import ConfigInvalid
+
 
 class AbsentLeaves:
     """Ascending ranges of leaf indexes; a lost topic costs one range, not its leaves."""
@@ -9,6 +12,17 @@ class AbsentLeaves:
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._ends: list[int] = []
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {"starts": list(self._starts), "ends": list(self._ends)}
+
+    def restore(self, kept: Values) -> None:
+        """Hold the ranges that were held. Raises `ConfigInvalid`."""
+        starts, ends = kept.items("starts"), kept.items("ends")
+        if len(starts) != len(ends) or not all(isinstance(at, int) for at in (*starts, *ends)):
+            raise ConfigInvalid("resume file: expected ranges at `absent`")
+        self._starts, self._ends = starts, ends
 
     def add(self, start: int, end: int) -> None:
         """Add the leaves from `start` to before `end`, which lie after all added before."""

@@ -19,12 +19,25 @@ def state_key(admission_key: bytes) -> bytes:
 class ApprovedKeys:
     """Every approval's state key, in buckets by first byte."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_recorded: bool = False, kept: bytes = b"") -> None:
+        """Begin with keys that were `kept`. `is_recorded`: `take_added` will be asked."""
         self._buckets = [bytearray() for _ in range(_BUCKETS)]
+        self._added = bytearray()
+        self._is_recorded = False
+        for start in range(0, len(kept), STATE_KEY_BYTES):
+            self.add(kept[start : start + STATE_KEY_BYTES])
+        self._is_recorded = is_recorded
 
     def add(self, key: bytes) -> None:
         """Count one approval."""
         self._buckets[key[0]] += key
+        if self._is_recorded:
+            self._added += key
+
+    def take_added(self) -> bytes:
+        """Return the keys that were added since the last time."""
+        added, self._added = bytes(self._added), bytearray()
+        return added
 
     def __len__(self) -> int:
         """Return the number of approvals counted."""

@@ -19,12 +19,15 @@ gone from every topic are missed only by those who kept a checkpoint of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gate.audit.admission_keys import ApprovedKeys, state_key
 from gate.audit.findings import Fault, Finding, Findings
-from gate.audit.partition_audit import PartitionAudit, PartitionCounts, PartitionResult
+from gate.audit.kept_checkpoints import by_partition, note_text
+from gate.audit.kept_state import Kept, Recorder, Values
+from gate.audit.partition_audit import PartitionAudit
+from gate.audit.partition_result import PartitionCounts, PartitionResult
 from gate.audit.topics_reading import Cursor, Progress
 from gate.audit.tree_walk import not_vouched_for
 from gate.core.proof.checkpoint import Note
@@ -35,7 +38,7 @@ from gate.core.wire.entry import read_entry
 from gate.core.wire.reader import WireError
 from gate.core.wire.record import read_decision_record
 from gate.errors import ConfigInvalid
-from gate.ports import LogReader, TopicPartition
+from gate.ports import LogReader, TopicIdentity, TopicPartition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +46,22 @@ class AuditResult:
     """What was counted and what was found; `is_ok` if and only if nothing was found.
 
     `findings` lists the first of `findings_count`. `is_anchored`: a trust root given by the
-    auditor was compared. `checkpoints` are the newest, one per partition.
+    auditor was compared. `partition_count` is the gate's: where not all were audited, a key
+    approved in two partitions may have been missed. `checkpoints` are the newest, one a partition.
     """
 
     is_ok: bool
     is_anchored: bool
     keys: int
     keys_approved_twice: int
+    partition_count: int
     partitions: tuple[PartitionCounts, ...]
     checkpoints: tuple[Note, ...]
     findings: tuple[Finding, ...]
     findings_count: int
+
+
+_NOTHING = Kept({}, Values({"count": 0, "listed": []}, "shared"), b"")
 
 
 def audit(
@@ -61,60 +69,128 @@ def audit(
     topics: Topics,
     *,
     trust: TrustRoot | None,
+    partitions: Sequence[int] | None = None,
+    notes: Sequence[Note] = (),
+    recorder: Recorder | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
-    """Audit every partition of a gate.
+    """Audit partitions of a gate, all of them by default.
 
-    `trust` is a trust root that the auditor has by a way of his own; without one, the one in
-    Genesis is taken as given. Raises `ConfigInvalid` when there is no such gate, and what the
-    reader raises.
+    `trust` is the auditor's own trust root; without it Genesis's is taken as given. `notes` are
+    checkpoints that he kept. With a `recorder` an audit that was cut goes on, to the same result,
+    and one that had ended with what came since. Raises `ConfigInvalid` where there is no such gate,
+    or a checkpoint or state is of another.
     """
-    requests = reader.topic(topics.requests)
-    for name in topics:
-        if reader.topic(name) is None:
-            raise ConfigInvalid(f"expected topic `{name}`, found none: check the gate's name")
-    assert requests is not None
-    keys, findings = ApprovedKeys(), Findings()
-    results = [
-        PartitionAudit(
-            reader,
-            topics,
-            number,
+    requests = _requests(reader, topics)
+    numbers = range(requests.partition_count) if partitions is None else partitions
+    noted = by_partition(notes, topics, numbers)
+    kept = _NOTHING if recorder is None else recorder.kept() or _NOTHING
+    keys = ApprovedKeys(is_recorded=recorder is not None, kept=kept.keys)
+    findings = Findings(kept.shared)
+    audits = {
+        number: PartitionAudit(
+            *(reader, topics, number),
             keys=keys,
             findings=findings,
             anchor=trust,
+            notes=noted.get(number, ()),
             progress=progress,
-        ).run()
-        for number in range(requests.partition_count)
-    ]
-    _compare_geneses(results, topics, requests.topic_id, findings)
-    if trust is not None:
-        for result in results:
-            _compare_trust(result, trust, topics, findings)
-    repeated = keys.repeated()
-    if repeated:
-        _name_repeated(reader, topics, requests.partition_count, repeated, findings, progress)
+            kept=kept.partitions.get(number),
+        )
+        for number in numbers
+    }
+    results = _Walk(audits, keys, findings, recorder, kept).run()
+    _compare_partitions(results, topics, requests, trust, findings)
+    repeated = _name_repeated(reader, topics, numbers, keys, findings, progress)
     return AuditResult(
         is_ok=findings.count == 0,
         is_anchored=trust is not None,
         keys=len(keys) - _surplus(keys, repeated),
         keys_approved_twice=len(repeated),
+        partition_count=requests.partition_count,
         partitions=tuple(result.counts for result in results),
-        checkpoints=tuple(result.last_note for result in results if result.last_note is not None),
+        checkpoints=tuple(result.last_note for result in results if result.last_note),
         findings=tuple(findings.listed),
         findings_count=findings.count,
     )
 
 
+def _requests(reader: LogReader, topics: Topics) -> TopicIdentity:
+    found = {name: reader.topic(name) for name in topics}
+    for name, identity in found.items():
+        if identity is None:
+            raise ConfigInvalid(f"expected topic `{name}`, found none: check the gate's name")
+    requests = found[topics.requests]
+    assert requests is not None, "it was looked for"
+    return requests
+
+
+class _Walk:
+    """Walks all partitions, one after another, and keeps where it stands.
+
+    Nothing more is kept once something was passed over that may still come: keys and findings
+    would then be ahead of a partition's own state.
+    """
+
+    def __init__(
+        self,
+        audits: Mapping[int, PartitionAudit],
+        keys: ApprovedKeys,
+        findings: Findings,
+        recorder: Recorder | None,
+        kept: Kept,
+    ) -> None:
+        self._audits = audits
+        self._keys = keys
+        self._findings = findings
+        self._recorder = recorder
+        self._states: dict[int, object] = {
+            number: part.values for number, part in kept.partitions.items()
+        }
+
+    def run(self) -> Sequence[PartitionResult]:
+        """Walk to all ends; then finish, whose findings are never kept: they are made again."""
+        for number in self._audits:
+            self._audits[number].walk(lambda number=number: self._step(number))  # type: ignore[misc]
+            self._step(number, is_end=True)
+        return [item.finish() for item in self._audits.values()]
+
+    def _step(self, number: int, *, is_end: bool = False) -> None:
+        recorder = self._recorder
+        if recorder is None or not (is_end or recorder.is_due()):
+            return
+        if not self._audits[number].is_settled:
+            self._recorder = None
+            return
+        self._states[number] = self._audits[number].state()
+        recorder.keep(self._states, self._findings.state(), self._keys.take_added())
+
+
+def _compare_partitions(
+    results: Sequence[PartitionResult],
+    topics: Topics,
+    requests: TopicIdentity,
+    trust: TrustRoot | None,
+    findings: Findings,
+) -> None:
+    _compare_geneses(results, topics, requests, findings)
+    if trust is not None:
+        for result in results:
+            _compare_trust(result, trust, topics, findings)
+
+
 def _compare_geneses(
-    results: Sequence[PartitionResult], topics: Topics, topic_id: str, findings: Findings
+    results: Sequence[PartitionResult],
+    topics: Topics,
+    requests: TopicIdentity,
+    findings: Findings,
 ) -> None:
     """All partitions began as one gate, on the topic that is there now."""
     first = next((result.genesis for result in results if result.genesis is not None), None)
     if first is None:
         return
-    expected = first._replace(partition=0, first_offset=0, topic_id=topic_id)
-    expected = expected._replace(partition_count=len(results))
+    expected = first._replace(partition=0, first_offset=0, topic_id=requests.topic_id)
+    expected = expected._replace(partition_count=requests.partition_count)
     for result in results:
         genesis = result.genesis
         if genesis is None:
@@ -161,14 +237,15 @@ def _compare_trust(
 def _name_repeated(
     reader: LogReader,
     topics: Topics,
-    partition_count: int,
-    repeated: frozenset[bytes],
+    partitions: Sequence[int],
+    keys: ApprovedKeys,
     findings: Findings,
     progress: Progress | None,
-) -> None:
-    """Read the approved topics once more and name each approval after a key's first."""
+) -> frozenset[bytes]:
+    """Return the keys approved twice; read the approved topics once more to name each of them."""
+    repeated = keys.repeated()
     first: dict[bytes, str] = {}
-    for number in range(partition_count):
+    for number in partitions if repeated else ():
         where = TopicPartition(topics.approved, number)
         for log_record in Cursor(reader, where, progress=progress).records():
             try:
@@ -191,6 +268,7 @@ def _name_repeated(
                     offset=log_record.offset,
                     leaf_index=record.leaf_index,
                 )
+    return repeated
 
 
 def _surplus(keys: ApprovedKeys, repeated: frozenset[bytes]) -> int:
@@ -202,10 +280,16 @@ def json_of(result: AuditResult) -> dict[str, object]:
     return {
         "ok": result.is_ok,
         "anchored": result.is_anchored,
+        "partition_count": result.partition_count,
         "totals": _totals(result),
         "partitions": [_json_of_counts(counts) for counts in result.partitions],
         "checkpoints": [
-            {"origin": note.origin, "size": note.size, "root": note.root.hex()}
+            {
+                "origin": note.origin,
+                "size": note.size,
+                "root": note.root.hex(),
+                "note": note_text(note),
+            }
             for note in result.checkpoints
         ],
         "findings_count": result.findings_count,
@@ -229,6 +313,11 @@ def text_of(result: AuditResult) -> str:
     lines += [f"  denied by {name}: {count}" for name, count in sorted(denied_by.items())]
     if totals["input_gone"]:
         lines.append("entries whose input is no longer kept were compared with nothing")
+    if len(result.partitions) < result.partition_count:
+        lines.append(
+            f"{len(result.partitions)} of {result.partition_count} partitions were audited: a key "
+            "approved in another one as well is not seen"
+        )
     if not result.is_anchored:
         lines.append("the trust root in Genesis was taken as given: compare it with your own")
     lines += [finding.text() for finding in result.findings]

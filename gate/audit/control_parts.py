@@ -9,6 +9,7 @@ import hashlib
 
 from gate.audit.copies import Change, ChangelogWalk
 from gate.audit.findings import Fault, Findings
+from gate.audit.kept_state import Values
 from gate.audit.tree_walk import TrustChain
 from gate.core import dsse, jcs
 from gate.core.limits import CONTROL_BYTES_MAX
@@ -43,6 +44,20 @@ class ControlWalk:
         self._activations: dict[str, int] = {}
         self._root_sha256 = b""
         self.chain = TrustChain()
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {
+            "activations": dict(self._activations),
+            "root_sha256": self._root_sha256.hex(),
+            "chain": self.chain.state(),
+        }
+
+    def restore(self, kept: Values) -> None:
+        """Stand where a walk stood. Raises `ConfigInvalid`."""
+        self._activations = kept.numbers("activations")
+        self._root_sha256 = kept.data("root_sha256")
+        self.chain.restore(kept.part("chain"), self._anchor)
 
     def begin(self, genesis: Genesis, entry: bytes) -> None:
         """Take Genesis's parts: itself, and the first trust root."""
@@ -96,8 +111,7 @@ class ControlWalk:
         anchor = self._anchor
         text = self.chain.accept(envelope, digest)
         if text and index == 0 and anchor is not None and anchor.sha256 == digest:
-            self.chain.current = anchor
-            self.chain.digests[anchor.version] = digest
+            self.chain.begin_with(anchor)
         if text:
             self._findings.add(
                 Fault.TRUST_ROOT_DIFFERS,

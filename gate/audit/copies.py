@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gate.audit.absent_leaves import AbsentLeaves
 from gate.audit.findings import Fault, Findings
+from gate.audit.kept_state import Values
 from gate.audit.topics_reading import Cursor, Head
 from gate.core.limits import QUARANTINE_HEAD_BYTES
 from gate.core.placement import input_sha256
@@ -55,6 +56,15 @@ class ChangelogWalk:
         self._findings = findings
         self.sequence = 0
         self.pending = 0
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {"offset": self._head.offset, "sequence": self.sequence}
+
+    def restore(self, kept: Values) -> None:
+        """Stand where a walk stood. Raises `ConfigInvalid`."""
+        self._head.cursor.go_to(kept.number("offset"))
+        self.sequence = kept.number("sequence")
 
     def take(self, key: bytes, leaf_index: int, *, is_beginning: bool = False) -> Change | None:
         """Return the next change, which must have this key (or begin with it).
@@ -169,6 +179,15 @@ class QuarantineWalk:
         self._findings = findings
         self.copies = 0
         self.pending = 0
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {"offset": self._head.offset, "copies": self.copies}
+
+    def restore(self, kept: Values) -> None:
+        """Stand where a walk stood. Raises `ConfigInvalid`."""
+        self._head.cursor.go_to(kept.number("offset"))
+        self.copies = kept.number("copies")
 
     def judge(
         self, entry: Decision, leaf_index: int, origin: str, source: LogRecord | None

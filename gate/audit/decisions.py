@@ -7,6 +7,7 @@ trust root of its transaction. What does not verify is named and counts for noth
 from typing import NamedTuple
 
 from gate.audit.findings import Fault, Findings
+from gate.audit.kept_state import Values
 from gate.audit.topics_reading import Cursor, Head
 from gate.core.proof.records import CheckpointVerifier
 from gate.core.proof.verdict import Refused, Verified
@@ -14,6 +15,7 @@ from gate.core.trust import TrustRoot
 from gate.core.values import Decision, DecisionRecord
 from gate.core.wire.reader import WireError
 from gate.core.wire.record import read_decision_record
+from gate.errors import ConfigInvalid
 from gate.ports import LogRecord, TopicPartition
 
 
@@ -50,6 +52,17 @@ class DecisionWalk:
     def is_settled(self) -> bool:
         """Say whether a record that was not found may not still be undecided in the log."""
         return all(head.cursor.is_settled for head in self._heads)
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {"offsets": [head.offset for head in self._heads]}
+
+    def restore(self, kept: Values) -> None:
+        """Stand where a walk stood. Raises `ConfigInvalid`."""
+        for head, offset in zip(self._heads, kept.items("offsets"), strict=False):
+            if not isinstance(offset, int):
+                raise ConfigInvalid("resume file: expected numbers at `offsets`")
+            head.cursor.go_to(offset)
 
     def gather(
         self, origin: str, size: int, trust: TrustRoot | None

@@ -6,7 +6,9 @@ The list is bounded, the count is not: one lost topic must not fill the memory.
 from enum import Enum
 from typing import NamedTuple
 
+from gate.audit.kept_state import Values
 from gate.core.wire.text import escaped
+from gate.errors import ConfigInvalid
 from gate.ports import TopicPartition
 
 LISTED_MAX = 1_000
@@ -39,6 +41,8 @@ class Fault(Enum):
     QUARANTINE_MISSING = "quarantine_missing"
     QUARANTINE_DIFFERS = "quarantine_differs"
     QUARANTINE_UNKNOWN = "quarantine_unknown"
+    KEPT_CHECKPOINT_MISSING = "kept_checkpoint_missing"
+    KEPT_CHECKPOINT_DIFFERS = "kept_checkpoint_differs"
 
 
 class Finding(NamedTuple):
@@ -65,9 +69,28 @@ class Finding(NamedTuple):
 class Findings:
     """Collects findings in the order in which they are made; lists the first `LISTED_MAX`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Values | None = None) -> None:
+        """Begin with none, or with those of a `state`. Raises `ConfigInvalid`."""
         self.listed: list[Finding] = []
         self.count = 0
+        if kept is not None:
+            self.restore(kept)
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        listed = [[item.fault.value, *item[1:]] for item in self.listed]
+        return {"count": self.count, "listed": listed}
+
+    def restore(self, kept: Values) -> None:
+        """Hold what was held. Raises `ConfigInvalid`."""
+        self.count = kept.number("count")
+        try:
+            self.listed = [
+                Finding(Fault(fault), str(topic), int(number), int(at), int(leaf), one, other)
+                for fault, topic, number, at, leaf, one, other in kept.items("listed")
+            ]
+        except (TypeError, ValueError) as error:
+            raise ConfigInvalid("resume file: expected findings at `shared.listed`") from error
 
     def add(
         self,

@@ -5,6 +5,7 @@ record that no entry was taken for, never as a missing number.
 """
 
 from gate.audit.findings import Fault, Findings
+from gate.audit.kept_state import Values
 from gate.audit.topics_reading import Cursor, Head
 from gate.core.placement import input_sha256
 from gate.core.values import Control, Decision
@@ -26,10 +27,28 @@ class InputWalk:
         self.gone = 0
         self.pending = 0
 
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {
+            "offset": self._head.offset,
+            "next": self._next,
+            "absent": self._absent,
+            "compared": self.compared,
+            "gone": self.gone,
+        }
+
+    def restore(self, kept: Values) -> None:
+        """Stand where a walk stood. Raises `ConfigInvalid`."""
+        self._cursor.go_to(kept.number("offset"))
+        self._next = kept.number("next")
+        self._absent = kept.number("absent")
+        self.compared = kept.number("compared")
+        self.gone = kept.number("gone")
+
     def begin(self, first_offset: int) -> None:
         """Begin at the first offset that the lineage answers for."""
         self._next = first_offset
-        self._cursor.offset = max(self._cursor.offset, first_offset)
+        self._cursor.go_to(first_offset)
 
     def take(self, entry: Decision | Control, leaf_index: int) -> LogRecord | None:
         """Return the record of an entry and compare it; `None` when there is none to compare."""

@@ -11,9 +11,7 @@ nothing.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from gate.audit.absent_leaves import AbsentLeaves
 from gate.audit.admission_keys import ApprovedKeys, state_key
@@ -22,8 +20,11 @@ from gate.audit.copies import ChangelogWalk, QuarantineWalk
 from gate.audit.decisions import DecisionWalk, Found
 from gate.audit.findings import Fault, Findings
 from gate.audit.input_walk import InputWalk
-from gate.audit.topics_reading import Cursor, Progress
-from gate.audit.tree_walk import Step, TreeWalk
+from gate.audit.kept_checkpoints import KeptCheckpoints
+from gate.audit.kept_state import Restorable, Values
+from gate.audit.partition_result import PartitionCounts, PartitionResult
+from gate.audit.topics_reading import Cursor, Progress, record_at
+from gate.audit.tree_walk import Step, TreeWalk, settled_size
 from gate.core.proof.checkpoint import Note
 from gate.core.proof.merkle import leaf_hash
 from gate.core.proof.steps import read_leaf
@@ -33,47 +34,11 @@ from gate.core.topics import Topics
 from gate.core.trust import TrustRoot
 from gate.core.values import APPROVED, AdmissionRecord, Control, Decision, Gap, Genesis
 from gate.core.wire.control_record import is_control_record
-from gate.core.wire.reader import WireError
-from gate.core.wire.record import read_lineage_record
 from gate.ports import LogReader, LogRecord, TopicPartition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionCounts:
-    """What was counted in one partition.
-
-    `input_records` were there and compared, `input_gone` are entries whose record is no longer
-    kept. `pending` counts, by topic, what lies past the audited end.
-    """
-
-    partition: int
-    origin: str
-    tree_size: int
-    checkpoints: int
-    next_offset: int
-    input_records: int
-    input_gone: int
-    approved: int
-    denied: int
-    denied_by: Mapping[str, int]
-    control: int
-    gaps: int
-    quarantined: int
-    pending: Mapping[str, int]
-
-
-class PartitionResult(NamedTuple):
-    """Counts, and what holds beyond the partition."""
-
-    counts: PartitionCounts
-    genesis: Genesis | None
-    trust: TrustRoot | None
-    trust_digests: Mapping[int, bytes]
-    last_note: Note | None
-
-
 class PartitionAudit:
-    """Audits one partition once; call `run`."""
+    """Audits one partition once; call `walk`, then `finish`."""
 
     def __init__(
         self,
@@ -84,15 +49,20 @@ class PartitionAudit:
         keys: ApprovedKeys,
         findings: Findings,
         anchor: TrustRoot | None = None,
+        notes: Iterable[Note] = (),
         progress: Progress | None = None,
+        kept: Values | None = None,
     ) -> None:
-        """Ask for the ends; the lineage's first, so that every other reaches at least as far."""
-        self._reader = reader
-        self._anchor = anchor
+        """Ask for the ends; the lineage's first, so that every other reaches at least as far.
+
+        `notes` are checkpoints of this partition that somebody kept. `kept` is a `state`, from
+        which to go on. Raises `ConfigInvalid` when it is none.
+        """
 
         def cursor(topic: str) -> Cursor:
             return Cursor(reader, TopicPartition(topic, partition), progress=progress)
 
+        self._reader, self._anchor = reader, anchor
         self._partition = partition
         self._keys = keys
         self._findings = findings
@@ -104,30 +74,101 @@ class PartitionAudit:
         self._changelog = ChangelogWalk(cursor(topics.changelog), findings, self._absent)
         self._quarantine = QuarantineWalk(cursor(topics.quarantine), findings, self._absent)
         self._input = InputWalk(cursor(topics.requests), findings)
-        self._tree = TreeWalk(self._where, findings)
+        beyond = 0 if kept is None else kept.part("tree").number("size")
+        self._notes = KeptCheckpoints(notes, self._where, findings, beyond=beyond)
+        self._tree = TreeWalk(self._where, findings, self._notes)
         self._control = ControlWalk(self._changelog, self._where, findings, anchor)
         self._genesis: Genesis | None = None
+        self._genesis_entry = b""
         self._prev_offset: int | None = -1
         self._last_offsets: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
         self._denied_by: Counter[str] = Counter()
+        self._is_sound = True
+        self._last_offset = self._next_offset = -1
+        if kept is not None:
+            self._restore(kept)
 
-    def run(self) -> PartitionResult:
-        """Walk the partition to its end and return what was counted."""
-        for log_record in self._lineage.records():
+    @property
+    def is_settled(self) -> bool:
+        """Say whether nothing was passed over that may still come: else there is no `state`."""
+        pending = (self._counts["pending"], self._changelog.pending, self._quarantine.pending)
+        return self._is_sound and not any(pending)
+
+    @property
+    def _parts(self) -> dict[str, Restorable]:
+        return {
+            "tree": self._tree,
+            "control": self._control,
+            "decisions": self._decisions,
+            "changelog": self._changelog,
+            "quarantine": self._quarantine,
+            "input": self._input,
+            "absent": self._absent,
+        }
+
+    def state(self) -> dict[str, object]:
+        """Return what another audit needs to go on from here; JSON."""
+        return {
+            "last_offset": self._last_offset,
+            "next_offset": self._next_offset,
+            "genesis": self._genesis_entry.hex(),
+            "prev_offset": self._prev_offset,
+            "last_offsets": dict(self._last_offsets),
+            "counts": dict(self._counts),
+            "denied_by": dict(self._denied_by),
+            **{name: part.state() for name, part in self._parts.items()},
+        }
+
+    def _restore(self, kept: Values) -> None:
+        self._last_offset = kept.number("last_offset")
+        self._next_offset = kept.number("next_offset")
+        self._lineage.go_to(self._next_offset)
+        self._genesis_entry = kept.data("genesis")
+        self._prev_offset = kept.optional_number("prev_offset")
+        self._last_offsets = kept.numbers("last_offsets")
+        self._counts.update(kept.numbers("counts"))
+        self._denied_by.update(kept.numbers("denied_by"))
+        for name, part in self._parts.items():
+            part.restore(kept.part(name))
+        if self._genesis_entry:
+            entry = read_leaf(self._genesis_entry, self._tree.origin, 0)
+            self._genesis = entry if isinstance(entry, Genesis) else None
+
+    def _stands_where_it_stood(self) -> bool:
+        """INVARIANT (what was audited is still there): the last record is the very same."""
+        if self._last_offset < 0:
+            return True
+        record = record_at(self._reader, self._where, self._last_offset)
+        text = self._tree.differs_from(record)
+        if text:
+            note = self._tree.last_note
+            fault = Fault.KEPT_CHECKPOINT_DIFFERS if record else Fault.KEPT_CHECKPOINT_MISSING
+            root = "none" if note is None else note.root.hex()
+            expected = f"root {root} at size {self._tree.size}, as the resume file keeps it"
+            self._add(fault, expected, text, self._last_offset)
+        return not text
+
+    def walk(self, on_step: Callable[[], None] = lambda: None) -> None:
+        """Walk the partition to its end; `on_step` is called after each transaction.
+
+        A partition that is no longer what was audited before is not walked.
+        """
+        self._is_sound = self._stands_where_it_stood()
+        for log_record in self._lineage.records() if self._is_sound else ():
             step = self._tree.step(log_record, self._control.chain.current or self._anchor)
-            if step is None:
-                continue
-            if step.is_first:
-                self._begin(step)
-            self._walk(step)
-        if self._tree.size == 0:
-            self._add(Fault.LINEAGE_BROKEN, "a lineage that begins with Genesis", "none")
-        size, next_offset = self._tree.size, self._tree.next_offset
-        self._compare_end(self._decisions.finish())
-        self._changelog.finish(size)
-        self._quarantine.finish(size)
-        self._input.finish(next_offset)
+            if step is not None:
+                if step.is_first:
+                    self._begin(step)
+                self._walk(step)
+                self._last_offset = log_record.offset
+            self._next_offset = log_record.offset + 1
+            on_step()
+
+    def finish(self) -> PartitionResult:
+        """Judge what lies at the ends, and return what was counted."""
+        if self._is_sound:
+            self._finish()
         return PartitionResult(
             self._result(),
             self._genesis,
@@ -136,17 +177,22 @@ class PartitionAudit:
             self._tree.last_note,
         )
 
+    def _finish(self) -> None:
+        if self._tree.size == 0:
+            self._add(Fault.LINEAGE_BROKEN, "a lineage that begins with Genesis", "none")
+        size, next_offset = self._tree.size, self._tree.next_offset
+        self._notes.finish(size)
+        self._compare_end(self._decisions.finish())
+        self._changelog.finish(size)
+        self._quarantine.finish(size)
+        self._input.finish(next_offset)
+
     def _compare_end(self, claimed_size: int) -> None:
         """Every decision read by now has its lineage record by now, unless that is undecided."""
         if claimed_size <= self._tree.size:
             return
-        is_settled = Cursor(self._reader, self._where).is_settled
-        last = self._reader.last(self._where)
-        try:
-            size = 0 if last is None else read_lineage_record(last.value or b"").tree_size
-        except WireError:
-            size = 0
-        if is_settled and size < claimed_size:
+        size = settled_size(self._reader, self._where)
+        if size is not None and size < claimed_size:
             found = f"decisions of a tree of size {claimed_size} and lineage up to {size}"
             self._add(Fault.LINEAGE_BROKEN, "a lineage record for every decision", found)
 
@@ -157,7 +203,7 @@ class PartitionAudit:
         if first is not None and first.leaf_index == 0:
             entry = read_leaf(first.entry, self._tree.origin, 0)
             if isinstance(entry, Genesis):
-                self._genesis = entry
+                self._genesis, self._genesis_entry = entry, first.entry
                 topic = self._input.where.topic
                 if (entry.topic, entry.partition) == (topic, self._partition):
                     self._input.begin(entry.first_offset)

@@ -4,10 +4,12 @@ Reads lineage, approved and denied side by side and believes them: whether they 
 signed, is the audit's affair. A leaf that no topic holds is `None`.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gate.audit.topics_reading import Cursor, Head, Progress
+from gate.audit.kept_state import Values
+from gate.audit.topics_reading import Cursor, Head, Progress, record_at
 from gate.core.proof.merkle import HASH_BYTES
 from gate.core.topics import Topics
 from gate.core.values import Entry, Gap, Genesis, LineageRecord
@@ -26,17 +28,35 @@ class RecordedLeaf(NamedTuple):
     leaf_hash: bytes
 
 
+class _Mark(NamedTuple):
+    """Where reading stood before a lineage record, whose checkpoint this is."""
+
+    offset: int
+    first_index: int
+    decisions: tuple[int, ...]
+    checkpoint: str
+
+
 class RecordedLeaves:
     """Reads a partition's leaves from leaf 1 on; `genesis` is leaf 0.
 
     `next_offset` and `tree_size` are those of the last lineage record when this was made. A Gap
-    ends the leaves: `gap_index` is then its index.
+    ends the leaves: `gap_index` is then its index. `displaced` says what stands in place of what
+    was read before; empty where nothing does.
     """
 
     def __init__(
-        self, reader: LogReader, topics: Topics, partition: int, progress: Progress | None
+        self,
+        reader: LogReader,
+        topics: Topics,
+        partition: int,
+        progress: Progress | None,
+        kept: Values | None = None,
     ) -> None:
-        """Read Genesis and the last lineage record. Raises `ConfigInvalid` when there is none."""
+        """Read Genesis and the last lineage record; stand where a `state` stood.
+
+        Raises `ConfigInvalid` when there is none.
+        """
         where = TopicPartition(topics.lineage, partition)
         last = reader.last(where)
         if last is None:
@@ -54,7 +74,10 @@ class RecordedLeaves:
         )
         self._records = iter(self._lineage.records())
         self._leaves: list[RecordedLeaf] = []
+        self._marks: deque[_Mark] = deque()
         self._size = 0
+        self._next_leaf = 1
+        self.displaced = ""
         first = next(self._records, None)
         record = None if first is None else _lineage_record(first)
         entry = _entry(record.entries[0].entry) if record and record.entries else None
@@ -62,8 +85,46 @@ class RecordedLeaves:
             raise ConfigInvalid(f"topic `{topics.lineage}` partition {partition}: no Genesis")
         self.genesis = entry
         self.origin = record.log
-        self._add(record)
-        del self._leaves[0]
+        assert first is not None, "its record was read"
+        if kept is None:
+            self._add(first.offset, record)
+            del self._leaves[0]
+        else:
+            self._restore(reader, kept)
+
+    def state(self) -> dict[str, object]:
+        """Return what another reading needs to go on with the leaf after the last one taken."""
+        mark = self._marks[0]
+        return {
+            "lineage": mark.offset,
+            "first_index": mark.first_index,
+            "next_leaf": self._next_leaf,
+            "decisions": list(mark.decisions),
+            "checkpoint": mark.checkpoint,
+        }
+
+    def _restore(self, reader: LogReader, kept: Values) -> None:
+        """INVARIANT (what was replayed is still there): its last checkpoint is the very same."""
+        where, offset = self._lineage.partition, kept.number("lineage")
+        self._size = first_index = kept.number("first_index")
+        found = record_at(reader, where, offset)
+        record = None if found is None else _lineage_record(found)
+        if record is None or record.checkpoint != kept.text("checkpoint"):
+            note = "none" if record is None else f"size {record.tree_size} root {record.root.hex()}"
+            self.displaced = (
+                f"lineage offset {offset}: expected the checkpoint that the resume file keeps, "
+                f"found {note}: run the audit"
+            )
+            return
+        self._next_leaf = kept.number("next_leaf")
+        if record.prev_size != first_index or not first_index <= self._next_leaf:
+            raise ConfigInvalid("resume file: leaves are not those of its lineage record")
+        for head, position in zip(self._heads, kept.items("decisions"), strict=False):
+            head.cursor.go_to(position)
+        self._lineage = Cursor(reader, where, start=offset + 1)
+        self._records = iter(self._lineage.records())
+        self._add(offset, record)
+        del self._leaves[: self._next_leaf - first_index]
 
     def take(self, count: int) -> Sequence[RecordedLeaf]:
         """Return the next leaves, `count` of them unless there are fewer."""
@@ -71,17 +132,22 @@ class RecordedLeaves:
             log_record = next(self._records, None)
             if log_record is None:
                 break
-            self._add(_lineage_record(log_record))
+            self._add(log_record.offset, _lineage_record(log_record))
         taken = self._leaves[:count]
         del self._leaves[:count]
+        self._next_leaf += len(taken)
+        while len(self._marks) > 1 and self._marks[1].first_index <= self._next_leaf:
+            self._marks.popleft()
         return taken
 
-    def _add(self, record: LineageRecord) -> None:
+    def _add(self, offset: int, record: LineageRecord) -> None:
         if record.prev_size != self._size:
             raise ConfigInvalid(
                 f"lineage `{record.log}`: expected growth from size {self._size}, found "
                 f"{record.prev_size}: run the audit"
             )
+        places = tuple(head.offset for head in self._heads)
+        self._marks.append(_Mark(offset, record.prev_size, places, record.checkpoint))
         self._size = record.tree_size
         first, size = record.prev_size, record.tree_size
         entries: list[bytes | None] = [None] * (size - first)

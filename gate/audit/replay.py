@@ -10,81 +10,30 @@ and compared with the digest in Genesis. A Gap ends the replay: what follows it 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import NamedTuple
 
+from gate.audit.kept_state import Recorder, Values
 from gate.audit.recorded_leaves import RecordedLeaf, RecordedLeaves
+from gate.audit.replayed import Compared, Replayed, Tally, taken_keys, taken_record
 from gate.audit.salts import GivenSalts
-from gate.audit.show import differing_fields
 from gate.audit.topics_reading import Cursor, Progress
 from gate.core import dsse
-from gate.core.control.state import ControlState, begin
+from gate.core.control.restore import ControlStateDamaged, restore
+from gate.core.control.state import ControlState, begin, initial_parts
 from gate.core.genesis import first_standing
 from gate.core.lineage import Judged, Place, is_control, judge, key_records
 from gate.core.policy.issues import AstDiffers, EngineUnavailable
-from gate.core.proof.merkle import EMPTY, Frontier, leaf_hash
+from gate.core.proof.merkle import EMPTY, Frontier
 from gate.core.state import LineageKeys, Salts
 from gate.core.topics import Topics
 from gate.core.trust import TrustRootInvalid, read_trust_root
-from gate.core.wire.changelog import read_control_state
+from gate.core.values import ControlStateRecord
+from gate.core.wire.changelog import encode_control_state, read_control_state
 from gate.core.wire.reader import WireError
 from gate.errors import ConfigInvalid
 from gate.ports import LogReader, LogRecord, TopicPartition
 
 BATCH_RECORDS = 1_000
-DIFFERENCES_LISTED_MAX = 10
-
-
-class Compared(NamedTuple):
-    """One leaf: as it was decided again, and as it was recorded (`None` where it is not)."""
-
-    leaf_index: int
-    input_offset: int
-    decided: bytes | None
-    recorded: bytes | None
-    recorded_hash: bytes
-
-    @property
-    def is_equal(self) -> bool:
-        """Say whether bytes and leaf hash are the recorded ones."""
-        decided = self.decided
-        return (
-            decided is not None
-            and decided == self.recorded
-            and leaf_hash(decided) == self.recorded_hash
-        )
-
-
-class Difference(NamedTuple):
-    """A leaf that was decided otherwise; `fields` are name, recorded and decided, safe to show."""
-
-    leaf_index: int
-    input_offset: int
-    fields: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """What a replay gave. `stopped` says why it ended early; empty if it did not.
-
-    `has_computed_salts`: the lineage secret was given. `differences` lists the first of
-    `differences_count`.
-    """
-
-    partition: int
-    origin: str
-    leaves: int
-    next_offset: int
-    has_computed_salts: bool
-    differences: tuple[Difference, ...]
-    differences_count: int
-    stopped: str
-
-    @property
-    def is_ok(self) -> bool:
-        """Say whether all that was asked for was decided again, to the same bytes."""
-        return not self.differences_count and not self.stopped
 
 
 class Replay:
@@ -105,41 +54,51 @@ class Replay:
         cuts: Iterable[int] = (BATCH_RECORDS,),
         until: int | None = None,
         progress: Progress | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        """Read Genesis and the first trust root."""
-        self._recorded = RecordedLeaves(reader, topics, partition, progress)
+        """Read Genesis and the first trust root, or stand where the replay that was cut stood."""
+        self._recorder = recorder
+        before = None if recorder is None else recorder.kept()
+        kept = None if before is None else before.partitions.get(partition)
+        leaves = None if kept is None else kept.part("leaves")
+        self._recorded = RecordedLeaves(reader, topics, partition, progress, leaves)
         genesis, self.origin = self._recorded.genesis, self._recorded.origin
         self.partition = partition
         if keys is not None and keys.secret_sha256 != genesis.lineage_secret_sha256:
             raise ConfigInvalid("lineage secret is not the one that Genesis commits to")
         salts = GivenSalts() if keys is None else Salts(keys, self.origin)
         self._given = salts if isinstance(salts, GivenSalts) else None
-        self._place = Place(
-            origin=self.origin,
-            partition=partition,
-            partition_count=genesis.partition_count,
-            salts=salts,
-        )
-        control, parts = _first_control(reader, topics, partition, self._recorded)
-        self._standing = first_standing(control, Frontier(1, EMPTY.hashes), parts)
+        self._place = Place(self.origin, partition, genesis.partition_count, salts)
+        control, self._parts = _first_control(reader, topics, partition, self._recorded)
+        self._standing = first_standing(control, Frontier(1, EMPTY.hashes), len(self._parts))
         self._taken: dict[bytes, bytes] = {}
+        self._added = bytearray()
+        self._tally = Tally(genesis.first_offset)
+        self._cuts = _sizes(cuts)
+        self._waiting: list[LogRecord] = []
+        self.stopped = self._recorded.displaced
+        start = genesis.first_offset if kept is None else kept.number("input")
         end = self._recorded.next_offset
         self._is_whole = until is None or until >= end
         self._input = Cursor(
             reader,
             TopicPartition(topics.requests, partition),
-            start=genesis.first_offset,
+            start=start,
             until=end if until is None else min(until, end),
             progress=progress,
         )
-        self._cuts = _sizes(cuts)
-        self._waiting: list[LogRecord] = []
-        self.stopped = ""
-        if self._input.first > genesis.first_offset:
+        if self._input.first > start:
             self.stopped = f"input before offset {self._input.first} is no longer kept"
+        if before is not None and kept is not None:
+            self._restore(kept, before.keys)
 
     def batches(self) -> Iterator[Sequence[Compared]]:
-        """Yield every leaf that was decided again, a batch at a time."""
+        """Yield every leaf that was decided again, a batch at a time, and what is left over."""
+        yield from self._decided()
+        if self._is_whole and not self.stopped:
+            yield self._left_over()
+
+    def _decided(self) -> Iterator[Sequence[Compared]]:
         while not self.stopped and (records := self._next_records(next(self._cuts))):
             first_index = self._standing.frontier.size
             recorded = self._recorded.take(len(records))
@@ -152,33 +111,65 @@ class Replay:
             if judged is None:
                 return
             yield _compare(first_index, judged, recorded)
-        if self._is_whole and not self.stopped:
-            yield self._left_over()
 
     def run(self) -> Replayed:
         """Replay to the end and return what differed."""
-        leaves, count, next_offset = 0, 0, self._recorded.genesis.first_offset
-        listed: list[Difference] = []
-        for batch in self.batches():
-            leaves += len(batch)
-            for item in batch:
-                if item.is_equal:
-                    continue
-                count += 1
-                if len(listed) < DIFFERENCES_LISTED_MAX:
-                    listed.append(_difference(item))
-            if batch:
-                next_offset = max(next_offset, batch[-1].input_offset + 1)
+        tally, recorder = self._tally, self._recorder
+        for batch in self._decided():
+            tally.add(batch)
+            if recorder is not None and recorder.is_due():
+                self._keep(recorder)
+        if recorder is not None:
+            self._keep(recorder)
+        if self._is_whole and not self.stopped:
+            tally.add(self._left_over())
         return Replayed(
             partition=self.partition,
             origin=self.origin,
-            leaves=leaves,
-            next_offset=next_offset,
+            leaves=tally.leaves,
+            next_offset=tally.next_offset,
             has_computed_salts=self._given is None,
-            differences=tuple(listed),
-            differences_count=count,
+            differences=tuple(tally.listed),
+            differences_count=tally.count,
             stopped=self.stopped,
         )
+
+    def _keep(self, recorder: Recorder) -> None:
+        """Keep where the replay stands; where it was stopped it has passed more than it decided."""
+        if self.stopped:
+            return
+        standing, waiting = self._standing, self._waiting
+        state = {
+            "input": waiting[0].offset if waiting else self._input.offset,
+            "size": standing.frontier.size,
+            "sequence": standing.sequence,
+            "prev_input_offset": standing.prev_input_offset,
+            "parts": {key.hex(): value.hex() for key, value in self._parts.items()},
+            "leaves": self._recorded.state(),
+            "tally": self._tally.state(),
+        }
+        added, self._added = bytes(self._added), bytearray()
+        recorder.keep({self.partition: state}, {}, added)
+
+    def _restore(self, kept: Values, keys: bytes) -> None:
+        parts = kept.texts("parts")
+        try:
+            self._parts = {bytes.fromhex(k): bytes.fromhex(value) for k, value in parts.items()}
+            records = [(key, read_control_state(value)) for key, value in self._parts.items()]
+            control = restore(records)
+        except (EngineUnavailable, AstDiffers) as fault:
+            self.stopped = f"this build can not decide again: {fault}"
+            return
+        except (ControlStateDamaged, WireError, ValueError) as fault:
+            raise ConfigInvalid(f"resume file: control state: {fault}") from fault
+        self._standing = self._standing._replace(
+            control=control,
+            frontier=Frontier(kept.number("size"), ()),
+            sequence=kept.number("sequence"),
+            prev_input_offset=kept.number("prev_input_offset"),
+        )
+        self._taken = dict(taken_keys(keys, self.partition))
+        self._tally.restore(kept.part("tally"))
 
     def _next_records(self, count: int) -> Sequence[LogRecord]:
         """Return at most `count` records, a control record only as the last one."""
@@ -207,8 +198,12 @@ class Replay:
             self.stopped = f"this build can not decide again: {fault}"
             return None
         for key, value, is_part in judged.changes:
-            if not is_part:
-                taken[key] = value
+            if is_part:
+                self._parts[key] = value
+                continue
+            taken[key] = value
+            if self._recorder is not None:
+                self._added += taken_record(self.partition, key, value)
         self._standing = standing._replace(
             control=judged.control,
             frontier=Frontier(standing.frontier.size + len(judged.leaves), ()),
@@ -245,17 +240,10 @@ def _compare(
     ]
 
 
-def _difference(item: Compared) -> Difference:
-    fields = differing_fields(item.recorded, item.decided)
-    if not fields and item.decided is not None:
-        fields = [("leaf_hash", item.recorded_hash.hex(), leaf_hash(item.decided).hex())]
-    return Difference(item.leaf_index, item.input_offset, tuple(fields))
-
-
 def _first_control(
     reader: LogReader, topics: Topics, partition: int, recorded: RecordedLeaves
-) -> tuple[ControlState, int]:
-    """Return the control state of Genesis, and how many changelog parts it has."""
+) -> tuple[ControlState, dict[bytes, bytes]]:
+    """Return the control state of Genesis, and its changelog parts."""
     genesis = recorded.genesis
     where = TopicPartition(topics.changelog, partition)
     for log_record in Cursor(reader, where).records():
@@ -267,7 +255,11 @@ def _first_control(
                 raise ConfigInvalid(f"first trust root can not be read: {fault}") from fault
             if root.sha256 != genesis.trust_root_sha256:
                 break
-            return begin(genesis, root, envelope), 2
+            parts = {
+                key: encode_control_state(ControlStateRecord(sequence, 0, -1, body))
+                for sequence, (key, body) in enumerate(initial_parts(genesis, root, envelope), 1)
+            }
+            return begin(genesis, root, envelope), parts
     raise ConfigInvalid(
         f"expected trust root {genesis.trust_root_sha256.hex()} of Genesis in topic "
         f"`{topics.changelog}` partition {partition}, found none"

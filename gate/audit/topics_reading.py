@@ -9,7 +9,7 @@ Leaves to others: what the records mean, and whether those that are no longer ke
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from gate.errors import Unreachable
+from gate.errors import Lost, Unreachable
 from gate.ports import LogReader, LogRecord, TopicPartition
 
 T = TypeVar("T")
@@ -57,6 +57,10 @@ class Cursor:
         self._ask_ends()
         self.offset = max(start, self.first)
 
+    def go_to(self, offset: int) -> None:
+        """Go forward to an offset, before anything was read; never below the first one kept."""
+        self.offset = max(self.offset, offset)
+
     def next_slice(self) -> Sequence[LogRecord]:
         """Return the next records, at most `SLICE_RECORDS_MAX`, none at the end.
 
@@ -79,6 +83,7 @@ class Cursor:
             self.offset = next_offset
             if records and records[-1].offset >= self.end:
                 records = [record for record in records if record.offset < self.end]
+                self.offset = self.end  # what came meanwhile may be asked for by `extend`
             if self._progress is not None:
                 reached = min(self.offset, self.end)
                 self._progress(Reached(self.partition, reached, self.end))
@@ -130,6 +135,24 @@ class Head(Generic[T]):
             self._position += 1
         return self._item
 
+    @property
+    def offset(self) -> int:
+        """The offset from which another head would give the same items."""
+        if self._item is not None:
+            return self._slice[self._position - 1].offset
+        if self._position < len(self._slice):
+            return self._slice[self._position].offset
+        return self.cursor.offset
+
     def pop(self) -> None:
         """Pass the item that `peek` returned."""
         self._item = None
+
+
+def record_at(reader: LogReader, where: TopicPartition, offset: int) -> LogRecord | None:
+    """Return the record at an offset, `None` when there is none, or no longer."""
+    try:
+        records = reader.read(where, offset=offset, records_max=1).records
+    except Lost:
+        return None
+    return records[0] if records and records[0].offset == offset else None

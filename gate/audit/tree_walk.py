@@ -7,9 +7,12 @@ was signed. After a hole or a record out of place the walk goes on from what the
 Leaves to others: whether the leaves are what the topics hold (`partition_audit`).
 """
 
+import hashlib
 from typing import NamedTuple
 
 from gate.audit.findings import Fault, Findings
+from gate.audit.kept_checkpoints import KeptCheckpoints
+from gate.audit.kept_state import Values
 from gate.core import dsse
 from gate.core.proof.checkpoint import CheckpointInvalid, Note, read_note
 from gate.core.proof.merkle import (
@@ -28,16 +31,19 @@ from gate.core.trust import TrustRoot, TrustRootInvalid, read_trust_root, verify
 from gate.core.values import LineageRecord
 from gate.core.wire.reader import WireError
 from gate.core.wire.record import read_lineage_record
-from gate.ports import LogRecord, TopicPartition
+from gate.errors import ConfigInvalid
+from gate.ports import LogReader, LogRecord, TopicPartition
 
 
 class Step(NamedTuple):
     """One lineage record whose shape holds: the leaves it adds, and its place in the topic.
 
-    `first_index` is below `record.prev_size` where records before it are missing.
+    `first_index` is below `record.prev_size` where records before it are missing. `sha256` is of
+    the whole record.
     """
 
     offset: int
+    sha256: bytes
     record: LineageRecord
     hashes: list[bytes]
     first_index: int
@@ -47,8 +53,8 @@ class Step(NamedTuple):
 class TreeWalk:
     """What is known of a lineage after the records walked so far."""
 
-    def __init__(self, where: TopicPartition, findings: Findings) -> None:
-        """Stand before Genesis."""
+    def __init__(self, where: TopicPartition, findings: Findings, kept: KeptCheckpoints) -> None:
+        """Stand before Genesis; `kept` are compared on the way."""
         self._where = where
         self._findings = findings
         self.origin = ""
@@ -56,7 +62,58 @@ class TreeWalk:
         self.next_offset = -1
         self.checkpoints = 0
         self.last_note: Note | None = None
+        self.note_text = ""
+        self._record_sha256 = b""
+        self._is_root_sound = True
+        self._kept = kept
         self._frontier: Frontier | None = EMPTY
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        frontier = self._frontier
+        return {
+            "origin": self.origin,
+            "size": self.size,
+            "next_offset": self.next_offset,
+            "checkpoints": self.checkpoints,
+            "note": self.note_text,
+            "record_sha256": self._record_sha256.hex(),
+            "is_root_sound": int(self._is_root_sound),
+            "frontier": None if frontier is None else frontier_bytes(frontier).hex(),
+        }
+
+    def restore(self, kept: Values) -> None:
+        """Stand where a walk stood. Raises `ConfigInvalid`."""
+        self.origin = kept.text("origin")
+        self.size = kept.number("size")
+        self.next_offset = kept.number("next_offset")
+        self.checkpoints = kept.number("checkpoints")
+        self.note_text = kept.text("note")
+        self._record_sha256 = kept.data("record_sha256")
+        self._is_root_sound = bool(kept.number("is_root_sound"))
+        has_frontier = kept.values.get("frontier") is not None
+        self._frontier = read_frontier(self.size, kept.data("frontier")) if has_frontier else None
+        if has_frontier and self._frontier is None:
+            raise ConfigInvalid(f"resume file: expected a frontier of size {self.size}")
+        try:
+            self.last_note = read_note(self.note_text) if self.note_text else None
+        except CheckpointInvalid as fault:
+            raise ConfigInvalid(f"resume file: checkpoint of `{self.origin}`: {fault}") from fault
+
+    def differs_from(self, log_record: LogRecord | None) -> str:
+        """Say what the record that was walked last is instead; empty where it is the very one."""
+        if log_record is None:
+            return "none"
+        value = log_record.value or b""
+        try:
+            record = read_lineage_record(value)
+        except WireError as fault:
+            return f"a record that does not read: {fault}"
+        is_root = self._frontier is None or root(self._frontier) == record.root
+        is_same = hashlib.sha256(value).digest() == self._record_sha256
+        if is_same and (is_root or not self._is_root_sound):
+            return ""
+        return f"`{record.log}` size {record.tree_size} root {record.root.hex()}"
 
     def step(self, log_record: LogRecord, trust: TrustRoot | None) -> Step | None:
         """Read the next record and place it; `None` for one that does not continue the lineage.
@@ -91,26 +148,31 @@ class TreeWalk:
             self._add(Fault.LINEAGE_BROKEN, expected, str(record.first_offset), offset)
         data = record.leaf_hashes
         hashes = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
-        return Step(offset, record, hashes, self.size, is_first)
+        digest = hashlib.sha256(log_record.value or b"").digest()
+        return Step(offset, digest, record, hashes, self.size, is_first)
 
     def judge(self, step: Step, trust: TrustRoot | None) -> None:
         """Judge tree and checkpoint under the trust root in force before it; stand after it."""
         record = step.record
+        self._kept.compare(record, step.hashes, self._frontier, step.offset)
         self._judge_tree(step)
         self._judge_note(step, trust)
         self.size, self.next_offset = record.tree_size, record.next_offset
+        self._record_sha256 = step.sha256
         self.checkpoints += 1
 
     def _judge_tree(self, step: Step) -> None:
         record, before, offset = step.record, self._frontier, step.offset
         claimed = read_frontier(record.tree_size, record.frontier)
-        if claimed is None or root(claimed) != record.root:
+        self._is_root_sound = claimed is not None and root(claimed) == record.root
+        if not self._is_root_sound:
             self._add(Fault.ROOT_DIFFERS, "a frontier of this root", "another", offset)
         self._frontier = claimed
         if before is None:
             return
         grown = append(before, step.hashes)
         self._frontier = grown.frontier
+        self._is_root_sound = grown.root == record.root
         if grown.root != record.root:
             expected = f"root {grown.root.hex()} of the leaf hashes"
             self._add(Fault.ROOT_DIFFERS, expected, record.root.hex(), offset)
@@ -133,7 +195,7 @@ class TreeWalk:
         except CheckpointInvalid as fault:
             self._add(Fault.UNREADABLE, "a checkpoint", str(fault), offset)
             return
-        self.last_note = note
+        self.last_note, self.note_text = note, record.checkpoint
         said = (note.origin, note.size, note.root)
         if said != (record.log, record.tree_size, record.root):
             expected = f"a checkpoint of size {record.tree_size} and root {record.root.hex()}"
@@ -165,6 +227,18 @@ def _is_vouched_for(record: LineageRecord, trust: TrustRoot | None) -> bool:
     return is_its_own and not not_vouched_for(note, trust)
 
 
+def settled_size(reader: LogReader, where: TopicPartition) -> int | None:
+    """Return the size of the lineage's newest record; `None` while its end is undecided."""
+    ends = reader.ends([where])[where]
+    last = reader.last(where)
+    if ends.last_stable < ends.high_watermark:
+        return None
+    try:
+        return 0 if last is None else read_lineage_record(last.value or b"").tree_size
+    except WireError:
+        return 0
+
+
 class TrustChain:
     """The trust root in force along a lineage, verified from the one that Genesis names."""
 
@@ -172,6 +246,35 @@ class TrustChain:
         """Know nothing yet."""
         self.current: TrustRoot | None = None
         self.digests: dict[int, bytes] = {}
+        self._envelope: bytes | None = None
+
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs; JSON."""
+        return {
+            "envelope": "" if self._envelope is None else self._envelope.hex(),
+            "digests": {str(version): digest.hex() for version, digest in self.digests.items()},
+        }
+
+    def restore(self, kept: Values, anchor: TrustRoot | None) -> None:
+        """Stand where a chain stood; `anchor` is in force where no envelope was accepted.
+
+        Raises `ConfigInvalid`.
+        """
+        digests = kept.part("digests")
+        self.digests = {int(version): digests.data(version) for version in digests.values}
+        envelope = kept.data("envelope")
+        self.current = anchor if self.digests else None
+        if envelope:
+            self._envelope = envelope
+            try:
+                self.current = read_trust_root(dsse.read_envelope(envelope).payload)
+            except (TrustRootInvalid, dsse.EnvelopeInvalid) as fault:
+                raise ConfigInvalid(f"resume file: trust root: {fault}") from fault
+
+    def begin_with(self, anchor: TrustRoot) -> None:
+        """Put the auditor's own trust root in force, which no envelope shows."""
+        self.current = anchor
+        self.digests[anchor.version] = anchor.sha256
 
     def accept(self, envelope: bytes | None, digest: bytes) -> str:
         """Put a trust root in force; return what is wrong with it, empty if nothing is.
@@ -192,7 +295,7 @@ class TrustChain:
             return str(fault)
         if found.sha256 != digest:
             return f"trust root {found.sha256.hex()} in place of {digest.hex()}"
-        self.current = found
+        self.current, self._envelope = found, envelope
         self.digests[found.version] = found.sha256
         return ""
 

@@ -9,13 +9,17 @@ from gate import wiring
 from gate.audit.audit import audit as audit_topics
 from gate.audit.audit import json_of, text_of
 from gate.audit.evidence import Match, build_evidence, find_decisions
-from gate.audit.replay import Replay, Replayed
+from gate.audit.replay import Replay
+from gate.audit.replayed import Replayed
 from gate.cli.exits import Code, Usage
-from gate.cli.files import read_trust, write_file
+from gate.cli.files import read_file, read_trust, write_file
 from gate.cli.options import ConfigOption, OutputOption, configured
+from gate.cli.resuming import Recording, ResumeOption
 from gate.cli.screen import Format, tell, write
+from gate.cli.topic_progress import partitions_named
 from gate.cli.waiting import reading_shown
 from gate.config import DEFAULT_FILE
+from gate.core.proof.checkpoint import NOTE_BYTES_MAX, CheckpointInvalid, Note, read_note
 from gate.core.proof.evidence import encode_evidence
 from gate.core.values import APPROVED
 from gate.core.wire.text import escaped
@@ -24,37 +28,70 @@ from gate.errors import ConfigInvalid
 app = typer.Typer()
 
 
-@app.command(epilog="Example: gate audit --trust-root my-copy-of-trust-root.json")
+PartitionsOption = Annotated[
+    list[int] | None, typer.Option(help="This partition only; may be repeated.", min=0)
+]
+
+
+@app.command(epilog="Example: gate audit --trust-root my-copy-of-trust-root.json --resume audit")
 def audit(
     trust_root: Annotated[
         Path | None,
         typer.Option(help="A trust root that you have by a way of your own.", metavar="FILE"),
     ] = None,
+    kept: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A checkpoint that you kept, as a note; may be repeated.", metavar="NOTE"
+        ),
+    ] = None,
+    partition: PartitionsOption = None,
+    resume: ResumeOption = None,
     config: ConfigOption = DEFAULT_FILE,
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Check from the topics alone that every record has one entry and no key two approvals.
 
-    Exit 0 when nothing was found, 1 when something was.
+    That last transactions are gone from every topic, only a kept checkpoint shows: keep the notes
+    under `checkpoints` in the JSON result. Exit 0 when nothing was found, 1 when something was.
     """
     settings = configured(config)
     trust = None if trust_root is None else read_trust(trust_root)
-    clock = wiring.clock()
-    with (
-        wiring.open_reader(settings) as reader,
-        reading_shown("auditing", clock) as progress,
-    ):
-        result = audit_topics(reader, wiring.topics(settings), trust=trust, progress=progress)
+    notes = [_kept_note(path) for path in kept or ()]
+    topics, clock = wiring.topics(settings), wiring.clock()
+    with wiring.open_reader(settings) as reader:
+        numbers = partitions_named(reader, topics.requests, partition)
+        recorder = None
+        if resume is not None:
+            options = {
+                "partitions": list(numbers),
+                "trust_root": "" if trust is None else trust.sha256.hex(),
+            }
+            recorder = Recording(resume, "audit", reader, topics, options, clock)
+        with reading_shown("auditing", clock) as progress:
+            result = audit_topics(
+                reader,
+                topics,
+                trust=trust,
+                partitions=numbers,
+                notes=notes,
+                recorder=recorder,
+                progress=progress,
+            )
     write(output, json_of(result), text_of(result).rstrip("\n"))
     raise typer.Exit(Code.YES if result.is_ok else Code.NO)
 
 
+def _kept_note(path: Path) -> Note:
+    try:
+        return read_note(read_file(path, "kept checkpoint", NOTE_BYTES_MAX).decode())
+    except (CheckpointInvalid, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"kept checkpoint `{path}`: {error}") from error
+
+
 @app.command(epilog="Example: gate replay --partition 0 --lineage-secret")
 def replay(
-    partition: Annotated[
-        list[int] | None,
-        typer.Option(help="This partition only; may be repeated.", min=0),
-    ] = None,
+    partition: PartitionsOption = None,
     until: Annotated[
         int | None, typer.Option(help="The input offset before which to end.", min=0)
     ] = None,
@@ -64,6 +101,7 @@ def replay(
             "--lineage-secret", help="Compute the salts with the configured secret, and compare."
         ),
     ] = False,
+    resume: ResumeOption = None,
     config: ConfigOption = DEFAULT_FILE,
     output: OutputOption = Format.TEXT,
 ) -> None:
@@ -73,18 +111,23 @@ def replay(
     """
     settings = configured(config)
     keys = wiring.lineage_keys(settings) if lineage_secret else None
-    topics, is_ok = wiring.topics(settings), True
+    topics, clock, is_ok = wiring.topics(settings), wiring.clock(), True
     with wiring.open_reader(settings) as reader:
-        requests = reader.topic(topics.requests)
-        if requests is None:
-            raise ConfigInvalid(f"gate has no topic `{topics.requests}`: check the configuration")
-        numbers = partition or list(range(requests.partition_count))
-        if max(numbers) >= requests.partition_count:
-            raise Usage(f"there are partitions 0 to {requests.partition_count - 1} only")
+        numbers = partitions_named(reader, topics.requests, partition)
+        recorder = None
+        if resume is not None:
+            options = {"until": until, "has_computed_salts": lineage_secret}
+            recorder = Recording(resume, "replay", reader, topics, options, clock)
         for number in numbers:
-            with reading_shown("replaying", wiring.clock()) as progress:
+            with reading_shown("replaying", clock) as progress:
                 result = Replay(
-                    reader, topics, number, keys=keys, until=until, progress=progress
+                    reader,
+                    topics,
+                    number,
+                    keys=keys,
+                    until=until,
+                    progress=progress,
+                    recorder=recorder,
                 ).run()
             write(output, _replay_values(result), _replay_text(result))
             is_ok = is_ok and result.is_ok

@@ -54,19 +54,15 @@ class _Filter(NamedTuple):
         )
 
 
+NamesOption = list[str] | None
+
+
 @app.command(epilog="Example: gate tail --outcome denied --reason misrouted")
 def tail(
-    outcome: Annotated[Outcome | None, typer.Option(help="Decisions of this outcome only.")] = None,
-    actor: Annotated[
-        list[str] | None, typer.Option(help="Of this actor only; may be repeated.", metavar="NAME")
-    ] = None,
-    action: Annotated[
-        list[str] | None, typer.Option(help="On this action only; may be repeated.", metavar="NAME")
-    ] = None,
-    reason: Annotated[
-        list[str] | None,
-        typer.Option(help="With this reason code only; may be repeated.", metavar="CODE"),
-    ] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Of this outcome only.")] = None,
+    actor: Annotated[NamesOption, typer.Option(help="Of this actor; may be repeated.")] = None,
+    action: Annotated[NamesOption, typer.Option(help="On this action; may be repeated.")] = None,
+    reason: Annotated[NamesOption, typer.Option(help="With this code; may be repeated.")] = None,
     partition: Annotated[
         list[int] | None, typer.Option(help="This partition only; may be repeated.", min=0)
     ] = None,

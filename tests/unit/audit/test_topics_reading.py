@@ -2,7 +2,7 @@
 
 import pytest
 
-from gate.audit.topics_reading import SLICE_RECORDS_MAX, Cursor, Head, Reached
+from gate.audit.topics_reading import SLICE_RECORDS_MAX, Cursor, Head, Reached, record_at
 from gate.errors import Unreachable
 from gate.ports import Ends, LogRecord, ReadSlice, TopicIdentity, TopicPartition
 from tests.unit.audit.recorded_log import RecordedLog
@@ -86,3 +86,36 @@ def test_a_head_is_seen_before_it_is_passed_and_unreadable_ones_are_not() -> Non
         seen.append(value)
         head.pop()
     assert seen == [b"0", b"2", b"3"]
+
+
+def test_what_was_committed_while_reading_is_not_passed_over() -> None:
+    """A slice may reach past the end that was asked for: an extended end includes it."""
+    log = a_log(4)
+    log.open_from = {WHERE: 2}
+    cursor = Cursor(log, WHERE)
+    log.open_from = {}
+    assert [record.offset for record in cursor.records()] == [0]
+    assert cursor.extend()
+    assert [record.offset for record in cursor.records()] == [2, 4, 6]
+
+
+def test_a_heads_offset_gives_another_head_the_same_items() -> None:
+    def read(record: LogRecord) -> bytes | None:
+        return None if record.value == b"1" else record.value
+
+    log = a_log(5)
+    head = Head(Cursor(log, WHERE), read)
+    while True:
+        other = Head(Cursor(log, WHERE, start=head.offset), read)
+        assert other.peek() == head.peek()
+        peeked = Head(Cursor(log, WHERE, start=head.offset), read)
+        assert peeked.peek() == head.peek()
+        if head.peek() is None:
+            break
+        head.pop()
+
+
+def test_a_record_is_found_at_its_own_offset_only() -> None:
+    log = a_log(3, first=4)
+    found = [record_at(log, WHERE, offset) for offset in range(12)]
+    assert [record.offset for record in found if record is not None] == [4, 6, 8]
