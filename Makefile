@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 KAFKA := deploy/local-kafka/local_kafka.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test pins clean
+.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test kafka-slow pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,7 +31,7 @@ setup: $(DEV) ## install everything for development into .venv
 demo: $(RUN) ## the main job on real input, in under a minute
 	$(BIN)/gate demo
 
-test: check integration ## everything that must pass: check, then real processes
+test: check integration kafka-test ## everything that must pass: check, real processes, real Kafka
 
 check: $(DEV) lint types contracts unit ## before each commit: under 3 minutes
 
@@ -74,6 +74,9 @@ kafka: $(RUN) ## start a real Kafka broker on this machine (needs Java 17), prin
 
 kafka-test: $(DEV) ## the Kafka adapter on a real broker (needs Java 17 and Maven)
 	$(PYTEST) -m "kafka and not slow"
+
+kafka-slow: $(DEV) ## tier 2 on a real broker: kills, zombies, lost stores, three nodes
+	$(PYTEST) -m "kafka and slow"
 
 kafka-stop: ## stop it; its data stay in build/kafka
 	@$(PYTHON) $(KAFKA) stop --folder build/kafka
