@@ -30,6 +30,9 @@ def init(
     domain: Annotated[
         str, typer.Option(help="Whose gate it is; part of everything that is signed.")
     ] = "dev.example",
+    gate: Annotated[
+        str, typer.Option(help="The gate's name: prefix of its topics, and its consumer group.")
+    ] = wiring.DEVELOPMENT_GATE,
     kafka: Annotated[
         str | None,
         typer.Option(help="Put the log on this Kafka, not in a file.", metavar="HOST:PORT"),
@@ -39,7 +42,11 @@ def init(
     """Make a folder with development keys, trust root, configuration and example policies."""
     with _new_folder(folder) as made:
         wiring.create_development_set(
-            made, domain=domain, now_ms=wiring.clock().now_ms(), bootstrap_servers=kafka
+            made,
+            domain=domain,
+            gate=gate,
+            now_ms=wiring.clock().now_ms(),
+            bootstrap_servers=kafka,
         )
         policies = made / "policies"
         policies.mkdir()

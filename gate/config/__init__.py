@@ -34,7 +34,7 @@ by file only, or are Kafka properties, which are never shown.
 Leaves to others: opening what is configured, and which Kafka properties may be given (`wiring`).
 """
 
-from gate.config.model import Config, KafkaProperties, check_domain, flat
+from gate.config.model import Config, KafkaProperties, check_domain, check_gate_name, flat
 from gate.config.sources import DEFAULT_FILE, Loaded, Setting, load_config
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Loaded",
     "Setting",
     "check_domain",
+    "check_gate_name",
     "flat",
     "load_config",
 ]

@@ -28,6 +28,10 @@ ENV_PREFIX: Final = "GATE_"
 DELIMITER: Final = "__"
 BOOTSTRAP_SERVERS: Final = "bootstrap.servers"
 _NAME: Final = r"^[A-Za-z0-9._-]+$"
+_GATE_LENGTH_MAX: Final = 48
+_GATE_EXPECTED: Final = (
+    f"1 to {_GATE_LENGTH_MAX} ASCII letters, digits and `._-`: prefix of topics and group"
+)
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _DOMAIN_EXPECTED: Final = (
     "1 to 80 ASCII letters, digits and `._-`, a letter or digit first, such as `acme.example`"
@@ -40,6 +44,13 @@ def check_domain(domain: str) -> str:
     if not _DOMAIN.fullmatch(domain):
         raise ConfigInvalid(f"domain: expected {_DOMAIN_EXPECTED}, got `{escaped(domain)}`")
     return domain
+
+
+def check_gate_name(gate: str) -> str:
+    """Return `gate` if a gate may be called so. Raises `ConfigInvalid` with the expected form."""
+    if len(gate) > _GATE_LENGTH_MAX or not re.fullmatch(_NAME, gate):
+        raise ConfigInvalid(f"gate: expected {_GATE_EXPECTED}, got `{escaped(gate)}`")
+    return gate
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -164,7 +175,7 @@ class Config(BaseSettings):
     )
 
     domain: str = Field(description=_DOMAIN_EXPECTED, pattern=rf"^{_DOMAIN.pattern}$")
-    gate: str = _name("1 to 48 ASCII letters, digits and `._-`: prefix of topics and group", 48)
+    gate: str = _name(_GATE_EXPECTED, _GATE_LENGTH_MAX)
     slot: str = _name("1 to 64 ASCII letters, digits and `._-`: this running place, kept", 64)
     insecure_dev: bool = Field(
         default=False, description="`true` or `false`: topics of one replica will do"

@@ -2,7 +2,7 @@
 
 Every step is what a person could do: commands are run as commands, the gate is a process, and what
 the summary says is read from the topics or said by the audit. Nothing that was not made by this
-run is touched: each run makes a folder of its own.
+run is touched: each run makes a folder of its own, and on Kafka a gate with a name of its own.
 """
 
 import shutil
@@ -36,7 +36,7 @@ from gate.demo.summary import (
     count_second,
 )
 from gate.demo.verdicts import Verdict, count_decided, next_offsets, read_verdicts
-from gate.errors import ConfigInvalid
+from gate.errors import ConfigInvalid, Pending, Unreachable
 from gate.ports import Clock, LogReader, TopicPartition
 
 DEFAULT_FOLDER = Path("demo-out")
@@ -62,21 +62,28 @@ class Stage:
 
 
 def run_demo(
-    folder: Path | None, *, stream: TextIO, applications_max: int | None = None
+    folder: Path | None,
+    *,
+    stream: TextIO,
+    kafka: str | None = None,
+    applications_max: int | None = None,
 ) -> Summary:
     """Run the demonstration in a new folder `run-<n>` inside `folder`, by default `demo-out`.
 
-    Progress goes to `stream`. `applications_max` shortens the input to its first rows. Raises
-    `DemonstrationFailed` when a step can not be shown; a claim that does not hold is named in the
-    summary's `failures`.
+    `kafka`: the brokers that shall have the topics (`host:port`), instead of a file. Progress goes
+    to `stream`. `applications_max` shortens the input to its first rows. Raises `Unreachable` when
+    no broker answers, before anything is made, and `DemonstrationFailed` when a step can not be
+    shown; a claim that does not hold is named in the summary's `failures`.
     """
     clock = wiring.clock()
+    if kafka is not None:
+        _check_answers(kafka)
     started_ms = clock.monotonic_ms()
     progress = Progress(stream, step_count=_STEPS, clock=clock)
     applications = real_applications()[:applications_max]
     made = _new_folder(folder or DEFAULT_FOLDER)
     processes = Processes(made, made / "logs", clock, lambda typed: progress.tell(f"$ {typed}"))
-    config, trust = _set_up(made, processes, progress)
+    config, trust = _set_up(made, _init_options(kafka, clock.now_ms()), processes, progress)
     with wiring.open_reader(config) as reader:
         stage = Stage(
             folder=made,
@@ -104,6 +111,8 @@ def _show(stage: Stage, applications: Sequence[Application], started_ms: int) ->
     return Summary(
         folder=stage.folder,
         command=typed_command(),
+        gate=stage.config.gate,
+        kafka=stage.config.kafka.get("bootstrap.servers"),
         applications=len(applications),
         first=count_first(sent, places, verdicts, policy),
         second=count_second(sent, places, again, _verdicts(stage), kill),
@@ -128,11 +137,30 @@ def _new_folder(parent: Path) -> Path:
     raise ConfigInvalid(f"folder `{parent}` holds {_RUNS_MAX} runs: name another one")
 
 
-def _set_up(folder: Path, processes: Processes, progress: Progress) -> tuple[Config, TrustRoot]:
+def _check_answers(kafka: str) -> None:
+    try:
+        wiring.check_kafka_answers(kafka)
+    except Unreachable as error:
+        raise Unreachable(
+            f"{error}\nstart a broker, or name one that runs: in the gate's source `make kafka` "
+            "starts one, and `make demo-kafka` does all of it"
+        ) from error
+
+
+def _init_options(kafka: str | None, now_ms: int) -> tuple[str, ...]:
+    """Return what `gate init` is told; names of topics on Kafka meet those of no earlier run."""
+    return () if kafka is None else ("--kafka", kafka, "--gate", f"demo-{now_ms}")
+
+
+def _set_up(
+    folder: Path, options: Sequence[str], processes: Processes, progress: Progress
+) -> tuple[Config, TrustRoot]:
     progress.step(f"Making keys, trust root and gate in {folder}")
-    processes.run("init", str(folder))
+    processes.run("init", str(folder), *options)
     (folder / "logs").mkdir()
     (folder / "evidence").mkdir()
+    if options:
+        processes.run("topics", "apply", "--yes")
     processes.run("init-lineage", "--from", "beginning")
     config = _configured(folder / "gate.toml")
     progress.step("Testing, signing and activating the lending policy")
@@ -196,16 +224,26 @@ def _watch(
     """Follow a gate until it ends, or until it has committed enough."""
     with stage.progress.counting("deciding", len(places)) as told:
         while process.is_running():
-            decided = _count_decided(stage, places)
+            try:
+                decided = _count_passed(stage, places)
+            except Pending:  # in the middle of a transaction of the gate: it goes on
+                continue
             told(decided)
             if is_enough(decided):
                 return
 
 
-def _count_decided(stage: Stage, places: Sequence[Place]) -> int:
+def _count_passed(stage: Stage, places: Sequence[Place]) -> int:
+    """Return how many records the gate has passed, by its offsets. Raises `Pending`."""
     config = stage.config
     offsets = next_offsets(stage.reader, config.gate, stage.topics.requests, config.log.partitions)
     return count_decided(places, offsets)
+
+
+def _count_answered(stage: Stage, places: Sequence[Place]) -> int:
+    """Return how many records have a committed decision, whatever a killed gate left open."""
+    verdicts = _verdicts(stage)
+    return sum(place in verdicts for place in places)
 
 
 def _verdicts(stage: Stage) -> Verdicts:
@@ -265,11 +303,11 @@ def _kill_and_restart(stage: Stage, places: Sequence[Place]) -> Kill:
     with stage.processes.gate("run-2-killed", settings) as process:
         _watch(stage, process, places, lambda decided: decided * _KILLED_AFTER_SHARE >= len(places))
         process.kill()
-    committed = _count_decided(stage, places)
+    committed = _count_answered(stage, places)
     stage.progress.tell(f"killed with {committed:,} of {len(places):,} records committed")
     with stage.processes.gate("run-3-restarted", {}) as process:
         _watch(stage, process, places, lambda _: False)
-    decided = _count_decided(stage, places)
+    decided = _count_answered(stage, places)
     return Kill(batch, committed, decided - committed)
 
 

@@ -18,6 +18,8 @@ def values_of(summary: Summary) -> dict[str, object]:
         "ok": not summary.failures,
         "failures": list(summary.failures),
         "folder": str(summary.folder),
+        "gate": summary.gate,
+        "kafka": summary.kafka,
         "elapsed_ms": summary.elapsed_ms,
         "policy": first.policy,
         "applications": summary.applications,
@@ -78,6 +80,7 @@ def _outcomes(summary: Summary) -> list[str]:
             f"{summary.applications:,} mortgage applications (Boston, 1990) under policy "
             f"{escaped(first.policy)}"
         ),
+        *([_place(summary)] if summary.kafka else []),
         "",
         f"  {'the gate:':<24}{head}",
         *(
@@ -87,6 +90,10 @@ def _outcomes(summary: Summary) -> list[str]:
         "",
         f"  gate and bank agree on {agreed:,} of {summary.applications:,}",
     ]
+
+
+def _place(summary: Summary) -> str:
+    return f"gate `{escaped(summary.gate)}` on Apache Kafka at {escaped(summary.kafka or '')}"
 
 
 def _reasons(first: FirstSending) -> list[str]:
@@ -160,7 +167,11 @@ def _files(summary: Summary) -> list[str]:
         "",
         "  gate.toml, keys/, trust-root.json   the gate, its people and whom it believes",
         "  policies/                           policies and their tests",
-        "  log.sqlite                          every topic: requests, decisions, lineage",
+        *(
+            []
+            if summary.kafka
+            else ["  log.sqlite                          every topic: requests, decisions, lineage"]
+        ),
         "  state/                              which keys are taken, by partition",
         "  evidence/                           the evidence file",
         "  logs/                               what the gate processes said",
@@ -181,6 +192,7 @@ def next_commands(summary: Summary) -> tuple[str, ...]:
     """Return what to try next in the run's folder: shell lines without the leading `gate`."""
     evidence = summary.evidence
     file = evidence.file.relative_to(summary.folder)
+    on_kafka = ("topics check", "tail --from-beginning --count 3")
     return (
         "policy check policies/boston-mortgage.policy.yaml",
         "policy test policies/boston-mortgage.policy.yaml",
@@ -188,4 +200,5 @@ def next_commands(summary: Summary) -> tuple[str, ...]:
         f"verify {file} --key {evidence.public_key} --log {evidence.log_prefix}",
         "audit --trust-root trust-root.json",
         "replay --lineage-secret",
+        *(on_kafka if summary.kafka else ()),
     )

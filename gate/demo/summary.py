@@ -117,10 +117,15 @@ class Audited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything that was shown. `command` is how `gate` is called from this shell."""
+    """Everything that was shown. `command` is how `gate` is called from this shell.
+
+    `kafka`: the brokers that have the topics, `None` for the embedded log.
+    """
 
     folder: Path
     command: str
+    gate: str
+    kafka: str | None
     applications: int
     first: FirstSending
     second: SecondSending

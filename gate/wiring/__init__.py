@@ -7,6 +7,7 @@ leaves an adapter. Decides nothing; which adapter stands behind a port is known 
 from gate.wiring.development import (
     DEVELOPMENT_GATE,
     DEVELOPMENT_ISSUERS,
+    check_kafka_answers,
     create_development_set,
 )
 from gate.wiring.gates import open_gate, prepare_process
@@ -42,6 +43,7 @@ __all__ = [
     "DEVELOPMENT_ISSUERS",
     "FirstRoot",
     "begin_lineage",
+    "check_kafka_answers",
     "check_state_folder",
     "checkpoint_signer",
     "clock",

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from gate.config import check_domain
+from gate.adapters.kafka import Connection, KafkaReader
+from gate.config import check_domain, check_gate_name
 from gate.core import dsse, jcs
 from gate.core.signature import key_id
 from gate.core.trust import FORMAT as TRUST_ROOT_FORMAT
@@ -18,7 +20,7 @@ _DEVELOPMENT_DAYS = 3650
 _GATE_TOML = """\
 # A gate for development on one machine: every private key of this folder lies beside it.
 domain = "{domain}"
-gate = "gate"        # prefix of topics, and the consumer group
+gate = "{gate}"        # prefix of topics, and the consumer group
 slot = "gate-0"      # this running place
 {more}
 {log}
@@ -61,7 +63,12 @@ _DEVELOPMENT_KEYS: Final = (
 
 
 def create_development_set(
-    folder: Path, *, domain: str, now_ms: int, bootstrap_servers: str | None = None
+    folder: Path,
+    *,
+    domain: str,
+    now_ms: int,
+    gate: str = DEVELOPMENT_GATE,
+    bootstrap_servers: str | None = None,
 ) -> None:
     """Make keys, lineage secret, signed trust root and `gate.toml` in an empty or absent folder.
 
@@ -70,7 +77,8 @@ def create_development_set(
     folder holds anything, or can not be made.
     """
     check_domain(domain)
-    configuration = _configuration(domain, bootstrap_servers)
+    check_gate_name(gate)
+    configuration = _configuration(domain, gate, bootstrap_servers)
     keys = folder / "keys"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +91,7 @@ def create_development_set(
         ) from error
     public = {name: create_key(keys / f"{name}.key") for name in _DEVELOPMENT_KEYS}
     create_secret(keys / "lineage.secret")
-    payload = jcs.canonical(_development_root(public, domain, now_ms))
+    payload = jcs.canonical(_development_root(public, domain, gate, now_ms))
     message = dsse.pae(dsse.TRUST_ROOT, payload)
     signatures = tuple(
         (key_id(public[name]), signer(keys / f"{name}.key").sign(message))
@@ -95,20 +103,33 @@ def create_development_set(
     (folder / "gate.toml").write_text(configuration)
 
 
-def _configuration(domain: str, bootstrap_servers: str | None) -> str:
-    if bootstrap_servers is None:
-        return _GATE_TOML.format(domain=domain, more="", log=_EMBEDDED)
+def check_kafka_answers(bootstrap_servers: str) -> None:
+    """Raise `Unreachable` unless a broker answers there, `ConfigInvalid` for what is no address."""
+    _check_addresses(bootstrap_servers)
+    with closing(KafkaReader(Connection(bootstrap_servers=bootstrap_servers))) as reader:
+        reader.cluster_id()
+
+
+def _check_addresses(bootstrap_servers: str) -> None:
     if not _ADDRESSES.fullmatch(bootstrap_servers):
         raise ConfigInvalid(
             "Kafka address: expected `host:port`, several separated by commas, got "
             f"`{escaped(bootstrap_servers)}`"
         )
+
+
+def _configuration(domain: str, gate: str, bootstrap_servers: str | None) -> str:
+    if bootstrap_servers is None:
+        return _GATE_TOML.format(domain=domain, gate=gate, more="", log=_EMBEDDED)
+    _check_addresses(bootstrap_servers)
     more = "insecure_dev = true  # topics of one replica will do\n"
     log = _KAFKA.format(servers=bootstrap_servers)
-    return _GATE_TOML.format(domain=domain, more=more, log=log)
+    return _GATE_TOML.format(domain=domain, gate=gate, more=more, log=log)
 
 
-def _development_root(public: Mapping[str, bytes], domain: str, now_ms: int) -> dict[str, object]:
+def _development_root(
+    public: Mapping[str, bytes], domain: str, gate: str, now_ms: int
+) -> dict[str, object]:
     def key(name: str, **more: object) -> dict[str, object]:
         return {"holder": name, "key": public[name].hex(), **more}
 
@@ -117,7 +138,7 @@ def _development_root(public: Mapping[str, bytes], domain: str, now_ms: int) -> 
         "checkpoint_keys": [
             {
                 "key": public["checkpoint"].hex(),
-                "origins": [f"{domain}/{DEVELOPMENT_GATE}/"],
+                "origins": [f"{domain}/{gate}/"],
                 **active,
             }
         ],

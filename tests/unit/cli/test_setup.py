@@ -10,6 +10,7 @@ import pytest
 
 from gate import wiring
 from gate.adapters.manifest import DEPENDENCIES, runtime_line, runtime_manifest
+from gate.config import load_config
 from gate.core import jcs
 from gate.core.proof.checkpoint import checkpoint_body, note_key_id, read_verifier_key
 from gate.core.trust import verify_first
@@ -102,6 +103,26 @@ def test_init_refuses_a_bad_domain_and_leaves_nothing_behind(shell, tmp_path, do
     ended = shell("init", place / "made", "--domain", domain)
     assert (ended.code, ended.out) == (3, "")
     assert "domain: expected 1 to 80 ASCII letters, digits and `._-`" in ended.err
+    assert list(place.iterdir()) == []
+
+
+def test_init_names_the_gate_in_configuration_and_trust_root(shell, tmp_path):
+    made = tmp_path / "made"
+    options = ("--gate", "payments.eu", "--kafka", "broker-1:9092,broker-2:9092")
+    assert shell("init", made, *options).code == 0
+    config = load_config(made / "gate.toml").config
+    assert (config.audience, config.log.kind) == ("dev.example/payments.eu", "kafka")
+    (key,) = verify_first((made / "trust-root.json").read_bytes()).checkpoint_keys
+    assert key.origins == ("dev.example/payments.eu/",)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", 'a"', "a\n", "a" * 49])
+def test_init_refuses_a_bad_gate_name_and_leaves_nothing_behind(shell, tmp_path, name):
+    place = tmp_path / "place"
+    place.mkdir()
+    ended = shell("init", place / "made", "--gate", name)
+    assert (ended.code, ended.out) == (3, "")
+    assert "gate: expected 1 to 48 ASCII letters, digits and `._-`" in ended.err
     assert list(place.iterdir()) == []
 
 

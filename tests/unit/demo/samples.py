@@ -80,6 +80,7 @@ def a_summary(
     first: dict[str, object] | None = None,
     second: dict[str, int] | None = None,
     audited: dict[str, object] | None = None,
+    kafka: str | None = None,
 ) -> Summary:
     """A demonstration in which everything came out as it must."""
     cases = tuple(
@@ -89,6 +90,8 @@ def a_summary(
     return Summary(
         folder=Path("/somewhere/run-1"),
         command="gate",
+        gate="payments",
+        kafka=kafka,
         applications=3,
         first=FirstSending(
             **{

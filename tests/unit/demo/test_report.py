@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from gate.demo.report import text_of, values_of
+from gate.demo.report import next_commands, text_of, values_of
 from gate.demo.summary import ReasonCount
 from tests.unit.demo.samples import a_summary
 
@@ -33,6 +33,21 @@ def test_what_to_try_next_names_this_runs_files() -> None:
     text = text_of(summary)
     assert "  cd '/some where/run-1'\n" in text
     assert f"  gate verify evidence/a.json --key {'ab' * 32} --log acme.example/payments/\n" in text
+
+
+def test_on_kafka_the_gates_name_and_the_brokers_stand_in_the_report() -> None:
+    here, there = a_summary(), a_summary(kafka="broker:9092")
+    named = "gate `payments` on Apache Kafka at broker:9092"
+    assert (named in text_of(here), named in text_of(there)) == (False, True)
+    assert ("log.sqlite" in text_of(here), "log.sqlite" in text_of(there)) == (True, False)
+    assert set(next_commands(there)) - set(next_commands(here)) == {
+        "topics check",
+        "tail --from-beginning --count 3",
+    }
+    assert [(values_of(s)["gate"], values_of(s)["kafka"]) for s in (here, there)] == [
+        ("payments", None),
+        ("payments", "broker:9092"),
+    ]
 
 
 def test_failures_are_said() -> None:
