@@ -145,8 +145,8 @@ class RunConfig(_Section):
     batch_records_max: int = Field(
         default=5_000,
         ge=1,
-        le=100_000,
-        description="an integer from 1 to 100000: records decided in one transaction at most",
+        le=20_000,  # a lineage record has 32 bytes a leaf, and a producer sends 1,000,000 at most
+        description="an integer from 1 to 20000: records decided in one transaction at most",
     )
 
 
