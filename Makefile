@@ -6,9 +6,10 @@ RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 PYTEST := $(BIN)/python -m pytest
 KAFKA := deploy/local-kafka/local_kafka.py
+KAFKA_DEMO := deploy/local-kafka/kafka_demo.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test kafka-slow pins clean
+.PHONY: help setup demo demo-kafka kafka-needs test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test kafka-slow pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +31,12 @@ setup: $(DEV) ## install everything for development into .venv
 
 demo: $(RUN) ## the main job on real input, in under a minute
 	$(BIN)/gate demo
+
+demo-kafka: kafka-needs $(RUN) ## the same on a real Kafka broker that it starts and stops (needs Java 17, Maven)
+	@$(BIN)/python $(KAFKA_DEMO)
+
+kafka-needs: $(VENV)/bin/python
+	@$(BIN)/python $(KAFKA_DEMO) --check
 
 test: check integration kafka-test ## everything that must pass: check, real processes, real Kafka
 
@@ -69,7 +76,7 @@ bench-page: $(DEV) ## docs/performance.md and its plots, of the newest results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[loadtest]'
 	$(BIN)/python -m loadtest.kafka.page
 
-kafka: $(RUN) ## start a real Kafka broker on this machine (needs Java 17), print its address
+kafka: kafka-needs $(RUN) ## start a real Kafka broker on this machine (needs Java 17), print its address
 	@$(BIN)/python $(KAFKA) start --folder build/kafka
 
 kafka-test: $(DEV) ## the Kafka adapter on a real broker (needs Java 17 and Maven)

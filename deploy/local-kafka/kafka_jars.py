@@ -59,23 +59,23 @@ def java() -> str:
     return found
 
 
+def check_needs(build: Path = BUILD) -> None:
+    """Raise `Missing` unless Java is here, and the jars or the Maven that fetches them."""
+    java()
+    if not _resolved(_libs(build), POM.read_bytes()):
+        _maven()
+
+
 def jars(build: Path = BUILD) -> Path:
     """Return the folder of Kafka's jars, resolving them with Maven when `pom.xml` is new.
 
     A folder counts only when it holds the same `pom.xml`, which is written last, before the
     folder gets its name. Raises `Missing` when Maven is not there or cannot resolve.
     """
-    pom = POM.read_bytes()
-    version = pom.decode().partition("<kafka.version>")[2].partition("<")[0]
-    libs = build / f"kafka-libs-{version}"
+    pom, libs = POM.read_bytes(), _libs(build)
     if _resolved(libs, pom):
         return libs
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise Missing(
-            "expected Maven, found no `mvn`: install Maven 3 or newer; it is needed once, to fetch"
-            f" Kafka {version}"
-        )
+    maven = _maven()
     build.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kafka-libs-", dir=build) as partial:
         _resolve(maven, Path(partial, "libs"))
@@ -88,6 +88,24 @@ def jars(build: Path = BUILD) -> Path:
     if not _resolved(libs, pom):
         raise Missing(f"could not write `{libs}`")
     return libs
+
+
+def _libs(build: Path) -> Path:
+    return build / f"kafka-libs-{_version()}"
+
+
+def _version() -> str:
+    return POM.read_text(encoding="utf-8").partition("<kafka.version>")[2].partition("<")[0]
+
+
+def _maven() -> str:
+    found = shutil.which("mvn")
+    if found is None:
+        raise Missing(
+            "expected Maven, found no `mvn`: install Maven 3 or newer; it is needed once, to fetch"
+            f" Kafka {_version()}"
+        )
+    return found
 
 
 def _resolved(libs: Path, pom: bytes) -> bool:
