@@ -113,8 +113,6 @@ class KafkaInput:
         else:
             try:
                 self._consumer.seek(where)
-                if is_paused:
-                    self._consumer.resume([where])
             except KafkaException:  # after an offset out of range the client fetches no more
                 self._must_assign = True
         if is_paused:
@@ -237,12 +235,15 @@ class KafkaInput:
     def _begin_fetching(self) -> None:
         """Carry out what `resume` asked for, for all partitions at once.
 
-        Wakes the client's thread of each leader: with all paused it sleeps for up to a second.
+        INVARIANT (no pause outlives `resume`): the client keeps a partition paused that it lost
+        and has got again. Wakes its thread of each leader: with all paused it sleeps for up to a
+        second.
         """
         if self._must_assign:
             self._assign_anew()
         if not self._asleep:
             return
+        self._consumer.resume([ClientPartition(self._topic, n) for n in sorted(self._asleep)])
         with suppress(KafkaException):
             known = self._consumer.list_topics(self._topic, timeout=_PROBE_TIMEOUT_S)
             partitions = known.topics[self._topic].partitions
