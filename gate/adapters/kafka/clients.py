@@ -33,6 +33,7 @@ _ON_ITS_WAY: Final = frozenset(
         KafkaError.KAFKA_STORAGE_ERROR,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError._WAIT_COORD,  # noqa: SLF001
     }
 )
 _ABOUT_THE_THING: Final = frozenset(
@@ -77,7 +78,7 @@ class Cluster:
                     raise
                 if is_denied(error):
                     raise denied(error, doing, right) from raised
-                if error.code() not in _ON_ITS_WAY or time.monotonic() > deadline:
+                if not is_on_its_way(error) or time.monotonic() > deadline:
                     raise self._gone(doing, told(error)) from raised
                 time.sleep(_ASK_AGAIN_S)
                 self._look_up_leaders()
@@ -142,6 +143,11 @@ class Cluster:
             if error_of(error).code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
             return False
+
+
+def is_on_its_way(error: KafkaError) -> bool:
+    """Say whether a coordinator or a leader is about to be there: ask again."""
+    return error.code() in _ON_ITS_WAY
 
 
 def result(future: "Future[Answer]") -> Answer:

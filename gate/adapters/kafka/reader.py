@@ -7,11 +7,11 @@ request to each broker.
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -25,9 +25,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import Reasons, error_of, is_denied, told
+from gate.adapters.kafka.offsets import GroupOffsets
 from gate.adapters.kafka.records import record_of
 from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, reader_properties
-from gate.errors import GateError, Lost, Pending, Unreachable, Unreadable
+from gate.errors import GateError, Lost, Unreachable, Unreadable
 from gate.ports import (
     Ends,
     LogRecord,
@@ -58,7 +59,9 @@ class KafkaReader:
     """Implements `gate.ports.LogReader`."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._servers = connection.bootstrap_servers
+        self._groups: dict[str, GroupOffsets] = {}
         self._cluster = Cluster(connection)
         self._reasons = Reasons()
         self._consumer = Consumer(reader_properties(connection, self._reasons))
@@ -66,7 +69,9 @@ class KafkaReader:
         self._at: tuple[TopicPartition, int] | None = None
 
     def close(self) -> None:
-        """Close the consumer."""
+        """Close every consumer."""
+        for group in self._groups.values():
+            group.close()
         self._consumer.close()
 
     def cluster_id(self) -> str:
@@ -96,32 +101,10 @@ class KafkaReader:
     def committed(
         self, group_id: str, topic: str, partitions: Sequence[int]
     ) -> Mapping[int, OffsetCommit | None]:
-        """Follow the port: the broker itself says that an offset is not stable."""
-        asked_for = ConsumerGroupTopicPartitions(
-            group_id, [ClientPartition(topic, partition) for partition in partitions]
-        )
-
-        def question() -> Sequence[Any]:
-            asked = self._cluster.client.list_consumer_group_offsets(
-                [asked_for], require_stable=True, request_timeout=REQUEST_TIMEOUT_S
-            )
-            answered: Sequence[Any] = result(asked[group_id]).topic_partitions
-            return answered
-
-        try:
-            answered = self._cluster.ask(f"committed offsets of group `{group_id}`", question)
-        except KafkaException as error:
-            if error_of(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return dict.fromkeys(partitions)
-            raise
-        found: dict[int, OffsetCommit | None] = dict.fromkeys(partitions)
-        for item in answered:
-            if item.error is not None:
-                raise self._not_committed(item, group_id)
-            if item.offset >= 0:
-                commit = OffsetCommit(item.partition, item.offset, item.metadata or "")
-                found[item.partition] = commit
-        return found
+        """Follow the port. Raises `Unreachable` too."""
+        if group_id not in self._groups:
+            self._groups[group_id] = GroupOffsets(self._connection, group_id)
+        return self._groups[group_id].committed(topic, partitions)
 
     def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Ends]:
         """Follow the port. Raises `Unreachable` for a partition that is not there."""
@@ -173,12 +156,13 @@ class KafkaReader:
         """Follow the port: looks at windows before each LSO, each larger than the one before."""
         found: dict[TopicPartition, LogRecord | None] = dict.fromkeys(partitions)
         ends = self.ends(partitions)
-        left = {where: end.last_stable for where, end in ends.items() if end.last_stable > end.first}
+        left = {
+            where: end.last_stable for where, end in ends.items() if end.last_stable > end.first
+        }
         window = _LAST_WINDOW
         while left:
             starts = {where: max(ends[where].first, end - window) for where, end in left.items()}
-            for where, record in self._last_within(starts, left).items():
-                found[where] = record
+            found.update(self._last_within(starts, left))
             left = {
                 where: start
                 for where, start in starts.items()
@@ -287,7 +271,7 @@ class KafkaReader:
         ]
         return tuple(
             {
-                TopicPartition(where.topic, where.partition): int(result(future).offset)
+                TopicPartition(where.topic, where.partition): _offset(future, where)
                 for where, future in futures.items()
             }
             for futures in asked
@@ -346,8 +330,15 @@ class KafkaReader:
             raise Lost(text, partition=partition.partition, offset=offset)
         raise Unreadable(text, partition=partition.partition, offset=offset)
 
-    def _not_committed(self, item: Any, group_id: str) -> GateError:
-        text = f"offset of partition {item.partition} of group `{group_id}`: {told(item.error)}"
-        if item.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-            return Pending(text)
-        return Unreachable(text)
+
+def _offset(future: "Future[Any]", where: ClientPartition) -> int:
+    """Return an offset that a leader has told.
+
+    INVARIANT (no answer is no end): of a leader that is gone the client tells no error but an
+    offset of -1001, for the last stable offset as for the high watermark, as if all were settled.
+    """
+    offset = int(result(future).offset)
+    if offset < 0:
+        text = f"nobody answers for partition {where.partition} of `{where.topic}`"
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, text))
+    return offset

@@ -131,8 +131,16 @@ def reader_properties(connection: Connection, on_error: ErrorCallback) -> Proper
 def unjoined_properties(
     connection: Connection, group_id: str, on_error: ErrorCallback
 ) -> Properties:
-    """Return the properties of a consumer that lends its group's name and never joins."""
-    return {**_reading(connection, "gate-init", on_error), "group.id": group_id}
+    """Return the properties of a consumer that lends its group's name and never joins.
+
+    `retry.backoff.ms`: how soon it asks again for an offset whose marker is on its way.
+    """
+    return {
+        **_reading(connection, "gate-unjoined", on_error),
+        "group.id": group_id,
+        "retry.backoff.ms": 2,
+        "retry.backoff.max.ms": 20,
+    }
 
 
 def plain_properties(connection: Connection, on_error: ErrorCallback) -> Properties:
