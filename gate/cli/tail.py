@@ -93,7 +93,7 @@ def tail(
         Outcome.DENIED: (topics.denied,),
     }[outcome]
     with wiring.open_reader(settings) as reader:
-        numbers = partitions_named(reader, topics.requests, partition)
+        numbers = partitions_named(reader, chosen[0], partition)
         trust = None if no_verify else _trust(settings, reader, numbers)
         watch = DecisionWatch(reader, chosen, numbers, trust, is_from_beginning=from_beginning)
         shown = _Tail(watch, asked, count, output)

@@ -5,7 +5,7 @@ of all control tools, so that their order is the same everywhere; what each part
 read from its lineage and denials, by the record's own input position.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from gate.core.wire.control_record import encode_control_record
 from gate.core.wire.entry import read_entry
 from gate.core.wire.reader import WireError
 from gate.core.wire.record import read_decision_record, read_lineage_record
-from gate.errors import ConfigInvalid
+from gate.errors import ConfigInvalid, Fenced, OutcomeUnknown, TransactionAborted
 from gate.ports import LogReader, LogRecord, OutputRecord, Publisher, TopicPartition
 
 TRUST_ROOT, POLICY_ACTIVATION = 1, 2
@@ -51,7 +51,11 @@ class ControlPublication:
     def __init__(
         self, value: bytes, *, gate: str, topics: Topics, reader: LogReader, publisher: Publisher
     ) -> None:
-        """Publish the record. Raises `ConfigInvalid` without topics, and what the port raises."""
+        """Publish the record.
+
+        Raises `ConfigInvalid` without topics, `TransactionAborted` when another control tool took
+        over meanwhile, and what the port raises.
+        """
         requests = reader.topic(topics.requests)
         if requests is None:
             raise ConfigInvalid(
@@ -67,7 +71,7 @@ class ControlPublication:
         self._topics = topics
         self._next = {part: ends.last_stable for part, ends in reader.ends(where).items()}
         records = [OutputRecord(topics.requests, number, None, value) for number in partitions]
-        offsets = publisher.publish(records, transactional_id=control_transactional_id(gate))
+        offsets = _published(records, control_transactional_id(gate), publisher)
         self._answers = {
             number: PartitionAnswer(number, offset, Answer.UNDECIDED)
             for number, offset in zip(partitions, offsets, strict=True)
@@ -84,8 +88,11 @@ class ControlPublication:
         return all(item.answer is not Answer.UNDECIDED for item in self._answers.values())
 
     def poll(self) -> None:
-        """Take in what was committed since the last call."""
+        """Take in what was committed since the last call, a slice of each topic partition."""
+        ends = self._reader.ends(list(self._next))
         for where, offset in self._next.items():
+            if ends[where].last_stable <= offset:
+                continue
             part = self._reader.read(where, offset=offset, records_max=_SLICE_RECORDS)
             self._next[where] = part.next_offset
             for record in part.records:
@@ -112,3 +119,21 @@ class ControlPublication:
                 self._answers[where.partition] = asked._replace(
                     answer=Answer.REFUSED, culprit=entry.reasons[0].field
                 )
+
+
+def _published(
+    records: Sequence[OutputRecord], transactional_id: str, publisher: Publisher
+) -> Sequence[int]:
+    """Publish all or none and return the offsets; errors say what has become of it."""
+    try:
+        return publisher.publish(records, transactional_id=transactional_id)
+    except Fenced as fenced:
+        raise TransactionAborted(
+            f"another control tool took over transactional id `{transactional_id}`: nothing was "
+            "published: look at what it changed, then try again"
+        ) from fenced
+    except OutcomeUnknown as doubt:
+        raise OutcomeUnknown(
+            f"{doubt}: it is in every partition or in none: look with `gate policy status` before "
+            "trying again; one that comes twice is refused or changes nothing"
+        ) from doubt

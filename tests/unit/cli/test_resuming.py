@@ -3,13 +3,16 @@
 import contextlib
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gate.cli import resuming
 from gate.cli.main import main
-from tests.unit.cli.harness import ISSUERS, Shell, write_request
+from tests.unit.cli.harness import ISSUERS, Shell, without_gate_variables, write_request
 
 SUBMIT = ("--key", "keys/requester.key", *ISSUERS)
 
@@ -121,3 +124,38 @@ def test_a_kept_file_that_is_no_checkpoint_is_refused(many):
     ended = many("audit", "--kept", "kept.note")
     assert (ended.code, ended.out) == (3, "")
     assert ended.err.startswith("error: kept checkpoint `kept.note`: note: expected text")
+
+
+KILLED = (
+    "import os, signal, sys\n"
+    "from pathlib import Path\n"
+    "from gate.cli import resuming\n"
+    "from gate.cli.main import main\n"
+    "resuming.INTERVAL_MS = 0\n"
+    "left, replace = int(sys.argv[1]), Path.replace\n"
+    "def killing(self, target):\n"
+    "    global left\n"
+    "    left -= 1\n"
+    "    if left == 0:\n"
+    "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    "    return replace(self, target)\n"
+    "Path.replace = killing\n"
+    "main(sys.argv[2:])\n"
+)
+"""The command line, killed after the keys of a state were written and before its file is."""
+
+
+@pytest.mark.parametrize("command", ["audit", "replay"])
+def test_what_was_killed_between_its_two_files_goes_on_to_the_same_result(many, command):
+    whole = many(command, "--output", "json")
+    for count in (1, 2, 4):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(count), command, "--resume", "at"],
+            env={**without_gate_variables(), "PYTHONPATH": str(Path(__file__).parents[3])},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ended = many(command, "--resume", "at", "--output", "json")
+    assert (ended.code, ended.json()) == (0, whole.json())

@@ -20,7 +20,7 @@ from gate.core.proof.verdict import RefusalCode, Refused, Verified
 from gate.core.topics import topics_of
 from gate.core.values import DecisionRecord
 from gate.core.wire.record import encode_decision_record, read_decision_record
-from gate.errors import ConfigInvalid, Fenced, Unreadable
+from gate.errors import ConfigInvalid, TransactionAborted, Unreadable
 from gate.ports import EventKind, OutputRecord, TopicPartition
 from gate.runtime.first_start import Beginning
 
@@ -123,7 +123,7 @@ def test_a_second_control_tool_fences_the_first(begun):
             ControlPublication(
                 value, gate="gate", topics=TOPICS, reader=reader, publisher=publisher
             )
-        with pytest.raises(Fenced):
+        with pytest.raises(TransactionAborted, match="another control tool took over"):
             ControlPublication(value, gate="gate", topics=TOPICS, reader=reader, publisher=first)
 
 
