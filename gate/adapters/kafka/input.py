@@ -73,7 +73,11 @@ class KafkaInput:
         )
 
     def poll(self, *, records_max: int, timeout_ms: int) -> Polled:
-        """Follow the port. Waits for the whole timeout unless `records_max` records come."""
+        """Follow the port. Waits for the whole timeout unless `records_max` records come.
+
+        INVARIANT (events first): a poll that has seen a rebalance returns it, and fails only at the
+        next call: else the runtime would go on with partitions that are not its own.
+        """
         if self._ended is not None:
             raise Fenced(str(self._ended)) from self._ended
         if self._fault is not None:
@@ -84,9 +88,12 @@ class KafkaInput:
         try:
             messages = self._consumer.consume(records_max, timeout_ms / 1000)
         except KafkaException as error:
-            raise self._fatal(error_of(error)) from error
+            failure = self._fatal(error_of(error))
+            if isinstance(failure, Fenced) or not (self._assigned or self._revoked):
+                raise failure from error
+            messages = []
         records = self._records(messages)
-        if not messages and self._reasons.is_down:
+        if not messages and self._reasons.is_down and not (self._assigned or self._revoked):
             self._probe()
         polled = Polled(tuple(self._assigned), tuple(self._revoked), records)
         if polled == ((), (), []) and self._denied is not None:
