@@ -108,8 +108,9 @@ class Input(Protocol):
     def poll(self, *, records_max: int, timeout_ms: int) -> Polled:
         """Return assignment events and records of partitions that are not paused.
 
-        Rebalances happen only inside this call. A newly assigned partition is paused until
-        `resume`. Raises `Unreadable`, `Lost`, `Unreachable`, `Fenced`.
+        Rebalances happen only inside this call, which never raises without having returned what
+        they brought. A newly assigned partition is paused until `resume`. Raises `Unreadable`,
+        `Lost`, `Unreachable`, `Fenced`.
         """
 
     def resume(self, partition: int, *, offset: int) -> None:
@@ -132,7 +133,11 @@ class Output(Protocol):
         """Take over the transactional id: ends the predecessor's transaction, fences it."""
 
     def begin(self) -> None:
-        """Begin a transaction. Raises `Fenced`."""
+        """Begin a transaction.
+
+        Raises `Fenced`, and `OutcomeUnknown` while a renewal is due: nothing is open then; call
+        `renew`.
+        """
 
     def produce(self, record: OutputRecord) -> None:
         """Add a record to the transaction. Raises `TransactionAborted` when it can not be sent."""
@@ -144,7 +149,8 @@ class Output(Protocol):
         """Commit. Returns only if committed.
 
         Raises `TransactionAborted` (certainly not committed; call `abort`), `OutcomeUnknown`
-        (either; never call `abort`, call `renew`), `Fenced` (not committed; let go).
+        (either; never call `abort`, call `renew`), `Fenced` (not committed; let go),
+        `Unreachable` (refused for want of a right, so not committed; call `abort`).
         """
 
     def abort(self) -> None:
@@ -172,7 +178,10 @@ class LogReader(Protocol):
         """Return the stable committed offsets. Raises `Pending` while one is undecided."""
 
     def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Ends]:
-        """Return the ends of all partitions named, in one call."""
+        """Return the ends of all partitions named, in one call.
+
+        Raises `Unreachable` unless the leader of each has answered.
+        """
 
     def read(self, partition: TopicPartition, *, offset: int, records_max: int) -> ReadSlice:
         """Return committed records from `offset` on, below the LSO.
@@ -215,7 +224,8 @@ class Publisher(Protocol):
     ) -> None:
         """Publish records and set a memberless group's offsets, all or none (`init-lineage`).
 
-        Raises as `publish`; `Fenced` also while the group has a member.
+        Raises as `publish`; `Fenced` also while the group has a member. A gate that stopped is one
+        until its session has ended.
         """
 
 

@@ -134,7 +134,10 @@ def _check_empty(
         )
     count = found[topics.requests].partition_count
     if not reader.group_is_empty(gate):
-        raise ConfigInvalid(f"group `{gate}` has members; stop the gate before `init-lineage`")
+        raise ConfigInvalid(
+            f"expected group `{gate}` to have no member, found one: stop the gate, then wait up to "
+            "20 s: on Kafka a gate that stopped counts until its session ends"
+        )
     committed = reader.committed(gate, topics.requests, list(range(count)))
     taken = sorted(number for number, offset in committed.items() if offset is not None)
     if taken:

@@ -203,6 +203,7 @@ print("closed")
 """
 
 
+@pytest.mark.slow
 def test_a_member_closes_while_a_rebalance_waits_to_be_told(place: Place) -> None:
     """The client once waited for itself, holding the interpreter's lock: hence a process.
 
@@ -241,6 +242,21 @@ def test_a_static_member_that_closed_keeps_its_place_until_its_session_ends(plac
     place.member().close()
     assert not place.reader.group_is_empty(place.name)
     wait_for(lambda: place.reader.group_is_empty(place.name))
+
+
+def test_who_stopped_still_forbids_a_first_start_and_the_wait_is_said(place: Place) -> None:
+    """`init-lineage` right after a gate was stopped."""
+    place.member().close()
+    with pytest.raises(Fenced, match="stop the gate, then wait up to 1 s.*until its session ends"):
+        place.publisher.publish_with_offsets(
+            [place.record()],
+            transactional_id=place.name,
+            group_id=place.name,
+            topic=place.name,
+            offsets=[OffsetCommit(0, 0, "")],
+        )
+
+    assert place.values() == []
 
 
 def test_a_static_member_that_comes_back_has_another_id_of_the_same_generation(

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import (
+    AclOperation,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from gate.adapters.kafka import KafkaAdmin
 from gate.errors import PartitionStopped
@@ -21,6 +27,7 @@ from tests.kafka.hostile import HostileWorld, check_lines_before
 from tests.kafka.local import LocalKafka, stock_tool
 from tests.kafka.place import wait_for
 from tests.kafka.requests import activate, request_for
+from tests.kafka.test_rights import denied
 from tests.kafka.world import remove_topics
 from tests.lines import check_lines
 from tests.worlds import TOPICS, outcomes
@@ -70,6 +77,7 @@ class Stranger:
 # --- transactions of others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["abort", "commit"])
 def test_an_open_transaction_on_the_input_is_waited_for(world: HostileWorld, how: str) -> None:
     """Nothing beyond it is decided, nothing is lost, other partitions go on."""
@@ -119,6 +127,7 @@ def test_an_open_transaction_on_an_output_pins_its_partition_alone(
     check_lines(world)
 
 
+@pytest.mark.slow
 def test_a_strangers_record_on_an_output_stops_its_partition(world: HostileWorld) -> None:
     check_lines(world)
     Stranger(world, TOPICS.approved, 0).end("commit")
@@ -126,6 +135,33 @@ def test_a_strangers_record_on_an_output_stops_its_partition(world: HostileWorld
 
     assert (stop.cause, stop.partition) == ("output_torn", 0)
     assert TOPICS.approved in stop.text
+
+
+# --- rights
+
+
+@pytest.mark.slow
+def test_a_right_that_is_taken_away_holds_the_gate_up_until_it_is_back(
+    world: HostileWorld,
+) -> None:
+    """It is said once, with its name, and nothing of it is lost."""
+    with world.running() as gate:
+        ready = len(world.telemetry.of(EventKind.PARTITION_READY))
+        wait_for(lambda: len(world.telemetry.of(EventKind.PARTITION_READY)) >= ready + 2)
+        with denied(world, ResourceType.TOPIC, AclOperation.WRITE, TOPICS.approved):
+            world.submit_to(0, "held")
+            wait_for(lambda: world.telemetry.of(EventKind.LOG_UNREACHABLE), seconds=10)
+            time.sleep(2)
+            held = world.decided()
+        world.wait_until_decided("held")
+
+    assert gate.error is None
+    assert "held" not in held
+    (told,) = world.telemetry.of(EventKind.LOG_UNREACHABLE)
+    assert TOPICS.approved in str(told["why"])
+    assert "WRITE on one it writes" in str(told["why"])
+    assert world.stops() == []
+    check_lines(world)
 
 
 # --- producers with another partitioner
@@ -170,6 +206,7 @@ def make_again(world: HostileWorld, topic: str) -> None:
     KafkaAdmin(world.connection, replication_factor=1).create_topics(specs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "topic, cause",
     [
@@ -188,6 +225,7 @@ def test_a_topic_made_again_between_two_runs_stops_the_gate(
     assert stop_of(world).cause == cause
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", [TOPICS.requests, TOPICS.denied])
 def test_a_topic_made_again_under_a_gate_stops_it(
     world: HostileWorld, topic: str, monkeypatch: pytest.MonkeyPatch
@@ -206,6 +244,7 @@ def test_a_topic_made_again_under_a_gate_stops_it(
     assert "topic_changed" in causes or causes == {"lost"}
 
 
+@pytest.mark.slow
 def test_a_broker_that_no_longer_sets_the_time_stops_the_partition(world: HostileWorld) -> None:
     """Everything before the first such record is decided."""
     world.submit_to(0, "timed")
@@ -227,6 +266,7 @@ def test_a_broker_that_no_longer_sets_the_time_stops_the_partition(world: Hostil
     assert decided[0] == 1 + 3 + 1
 
 
+@pytest.mark.slow
 def test_requests_that_are_gone_before_they_were_read_stop_the_partition(
     world: HostileWorld,
 ) -> None:
@@ -252,6 +292,7 @@ def groups_tool(world: HostileWorld, *arguments: str) -> None:
     assert "Error" not in done.stdout + done.stderr, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_offsets_that_were_deleted_stop_the_gate(world: HostileWorld) -> None:
     check_lines(world)
     groups_tool(world, "--delete-offsets", "--topic", TOPICS.requests)
@@ -261,6 +302,7 @@ def test_offsets_that_were_deleted_stop_the_gate(world: HostileWorld) -> None:
     assert "init-lineage" in stop.text
 
 
+@pytest.mark.slow
 def test_offsets_that_the_stock_tool_set_back_stop_the_gate(world: HostileWorld) -> None:
     check_lines(world)
     groups_tool(world, "--reset-offsets", "--topic", TOPICS.requests, "--to-earliest", "--execute")

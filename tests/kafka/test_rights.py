@@ -22,6 +22,7 @@ from gate.adapters.kafka import KafkaInput
 from gate.adapters.kafka.errors import at_the_end, in_transaction
 from gate.errors import GateError, OutcomeUnknown, TransactionAborted, Unreachable
 from gate.ports import OffsetCommit, OutputRecord, TopicPartition
+from tests.kafka.hostile import HostileWorld
 from tests.kafka.place import Place, place, take, wait_for
 
 __all__ = ["place"]
@@ -31,10 +32,10 @@ EVERYBODY = "User:ANONYMOUS"
 
 @contextmanager
 def denied(
-    place: Place, kind: ResourceType, operation: AclOperation, name: str = ""
+    place: Place | HostileWorld, kind: ResourceType, operation: AclOperation, name: str = ""
 ) -> Iterator[None]:
     """Take a right on a resource, by default the one that has the test's own name."""
-    resource = (kind, name or place.name, ResourcePatternType.LITERAL)
+    resource = (kind, name or getattr(place, "name", ""), ResourcePatternType.LITERAL)
     bindings = [
         AclBinding(*resource, EVERYBODY, "*", AclOperation.ALL, AclPermissionType.ALLOW),
         AclBinding(*resource, EVERYBODY, "*", operation, AclPermissionType.DENY),
