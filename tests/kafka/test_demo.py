@@ -17,11 +17,14 @@ from gate.audit.audit import audit
 from gate.cli.main import main
 from gate.config import load_config
 from gate.core.topics import topics_of
+from gate.demo import main as of_a_run
 from gate.demo.main import run_demo
 from gate.demo.planted import CASES
+from gate.demo.processes import DemonstrationFailed
 from gate.demo.report import next_commands, text_of
 from gate.demo.summary import Summary
 from gate.demo.verdicts import read_verdicts
+from gate.ports import TopicPartition
 from tests.kafka.local import ROOT, LocalKafka
 from tests.unit.cli.harness import without_gate_variables
 
@@ -83,6 +86,21 @@ def test_a_second_run_has_topics_of_its_own_and_adds_nothing_to_the_first(
     assert second.failures == ()
     assert {*topics_of(summary.gate), *topics_of(second.gate)} <= topics_there(kafka)
     assert not {*topics_of(summary.gate)} & {*topics_of(second.gate)}
+
+
+def test_under_the_name_of_an_earlier_run_nothing_is_begun_or_sent(
+    kafka: LocalKafka, summary: Summary, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: without a name of its own a run meets the topics of another."""
+    options = ("--kafka", kafka.bootstrap, "--gate", summary.gate)
+    monkeypatch.setattr(of_a_run, "_init_options", lambda *_: options)
+    config = load_config(summary.folder / "gate.toml").config
+    requests = [TopicPartition(wiring.topics(config).requests, n) for n in range(PARTITIONS)]
+    with wiring.open_reader(config) as reader:
+        before = reader.ends(requests)
+        with pytest.raises(DemonstrationFailed, match="gate init-lineage --from beginning"):
+            demonstration(kafka, folder)
+        assert reader.ends(requests) == before
 
 
 def test_anybody_reads_a_decision_without_the_gates_code(
