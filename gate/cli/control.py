@@ -12,6 +12,8 @@ from gate.core.control.state import ControlState
 from gate.core.wire.text import escaped
 from gate.ports import LogReader
 
+_JOIN_SECONDS = 5.0
+"""So long a gate that was started a moment ago may take to join its group on Kafka."""
 _COLOURS = {Answer.ACCEPTED: "green", Answer.REFUSED: "red", Answer.UNDECIDED: "yellow"}
 
 
@@ -40,6 +42,12 @@ def publish_and_wait(
         run.poll()
         return run.is_decided
 
+    if seconds and is_nobody_there and wiring.is_kafka(config):
+        is_nobody_there = not wait_until(
+            lambda: not reader.group_is_empty(config.gate),
+            seconds=min(seconds, _JOIN_SECONDS),
+            clock=wiring.clock(),
+        )
     if seconds and not is_nobody_there:
         wait_until(is_decided, seconds=seconds, clock=wiring.clock())
     answers = list(run.answers.values())
