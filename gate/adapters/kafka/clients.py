@@ -23,6 +23,7 @@ Answer = TypeVar("Answer")
 
 _ASK_AGAIN_S: Final = 0.05
 _ASK_LEADERS_S: Final = 2.0
+_PATIENCE_S: Final = 2.0
 _ON_ITS_WAY: Final = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
@@ -58,39 +59,48 @@ class Cluster:
         self._servers = connection.bootstrap_servers
         self.client = AdminClient(admin_properties(connection, self.reasons))
         self._counts: dict[str, int] = {}
+        self.patience_s = _PATIENCE_S
+        """How long the question under way may take before leaders are looked up."""
 
     def ask(self, doing: str, question: Callable[[], Answer], *, right: str = "") -> Answer:
         """Return the question's answer, asking again while a coordinator or leader is on its way.
 
+        The question gives each answer `patience_s`: a client waits for a broker that is dead.
         `right`: what must be granted for it, where that is not what reading and writing need.
         Raises `Unreachable`. An error about the thing asked for (`_ABOUT_THE_THING`) is the
         caller's: it stays as it is.
         """
         deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        self.patience_s = _PATIENCE_S
         while True:
             try:
                 found = question()
             except FutureTimeout as late:
-                raise self._gone(doing, "no answer in time") from late
+                if time.monotonic() > deadline:
+                    raise self._gone(doing, "no answer in time") from late
             except KafkaException as raised:
                 error = error_of(raised)
                 if error.code() in _ABOUT_THE_THING:
                     raise
                 if is_denied(error):
                     raise denied(error, doing, right) from raised
-                if not is_on_its_way(error) or time.monotonic() > deadline:
+                is_late = error.code() == KafkaError._TIMED_OUT  # noqa: SLF001
+                if not (is_late or is_on_its_way(error)) or time.monotonic() > deadline:
                     raise self._gone(doing, told(error)) from raised
                 time.sleep(_ASK_AGAIN_S)
-                self._look_up_leaders()
             else:
                 self.reasons.clear()
                 return found
+            self._look_up_leaders()
+            left = deadline - time.monotonic()
+            self.patience_s = max(min(2 * self.patience_s, left), _PATIENCE_S)
 
     def _look_up_leaders(self) -> None:
-        """Have the client learn who leads, and since when: an admin client never asks anew.
+        """Have the client learn who leads, and since when: an admin client hardly asks anew.
 
-        It goes on with the leader's epoch that it knows, which a broker refuses once a leader has
-        been elected, even the same one.
+        It waits for a broker that is dead, as leader or as who answers for the cluster, while the
+        others run; and it names the leader's epoch that it knows, which a broker refuses once a
+        leader has been elected, even the same one.
         """
         with suppress(KafkaException):
             self.client.list_topics(timeout=_ASK_LEADERS_S)
@@ -105,7 +115,7 @@ class Cluster:
 
         def question() -> Mapping[str, Any]:
             asked = self.client.describe_topics(
-                TopicCollection(wanted), request_timeout=REQUEST_TIMEOUT_S
+                TopicCollection(wanted), request_timeout=self.patience_s
             )
             return {name: _described(future) for name, future in asked.items()}
 

@@ -78,7 +78,7 @@ class KafkaReader:
         """Follow the port."""
 
         def question() -> str:
-            asked = self._cluster.client.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
+            asked = self._cluster.client.describe_cluster(request_timeout=self._cluster.patience_s)
             return str(result(asked).cluster_id)
 
         return self._cluster.ask("describing the cluster", question)
@@ -232,7 +232,7 @@ class KafkaReader:
 
         def question() -> Mapping[str, str]:
             asked = self._cluster.client.describe_configs(
-                [resource], request_timeout=REQUEST_TIMEOUT_S
+                [resource], request_timeout=self._cluster.patience_s
             )
             try:
                 answered = result(asked[resource])
@@ -261,7 +261,7 @@ class KafkaReader:
             self._cluster.client.list_offsets(
                 {ClientPartition(topic, number): spec for topic, number in partitions},
                 isolation_level=isolation,
-                request_timeout=REQUEST_TIMEOUT_S,
+                request_timeout=self._cluster.patience_s,
             )
             for spec, isolation in (
                 (_EARLIEST, everything),
