@@ -13,6 +13,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
+from gate.adapters.kafka.bounded import Caller, NoReturn
 from gate.adapters.kafka.clients import Cluster
 from gate.adapters.kafka.errors import (
     Kind,
@@ -32,6 +33,7 @@ from gate.ports import GroupIdentity, OffsetCommit, OutputRecord
 Delivery = Callable[[KafkaError | None, Message], None]
 
 _CALL_S: Final = 5.0
+_OFFSETS_S: Final = 15.0
 _CLOSE_S: Final = 5.0
 _BUFFER_WAIT_S: Final = 0.05
 _SLOW_COMMIT_S: Final = 5.0
@@ -53,6 +55,7 @@ class KafkaOutput:
         self._cluster = Cluster(connection)
         self._reasons = Reasons()
         self._producer: Producer | None = None
+        self._caller = Caller(transactional_id)
         self._places: set[tuple[str, int]] = set()
         self._is_begun = False
         self._is_in_doubt = False
@@ -128,22 +131,29 @@ class KafkaOutput:
                 return
 
     def send_offsets(self, offsets: Sequence[OffsetCommit], identity: GroupIdentity) -> None:
-        """Follow the port."""
+        """Follow the port.
+
+        INVARIANT (bounded): where the group's coordinator is gone, the client waits for it for
+        ever, whatever timeout it is given (librdkafka issues 5456 and 5511).
+        """
         producer = self._open_producer()
         assert self._is_begun, "send_offsets outside a transaction"
         positions = [
             ClientPartition(self._input_topic, partition, offset, metadata)
             for partition, offset, metadata in offsets
         ]
-        deadline = self._begun_at + self._deadline_s
+        doing = f"offsets of topic `{self._input_topic}` for group `{identity.group_id}`"
+        deadline = min(self._begun_at + self._deadline_s, time.monotonic() + _OFFSETS_S)
 
         def send(timeout: float) -> None:
             producer.send_offsets_to_transaction(positions, identity.token, timeout)
 
         try:
-            _again(send, deadline)
+            self._caller(lambda: _again(send, deadline), timeout_s=_OFFSETS_S + 1)
+        except NoReturn as stuck:
+            self._is_in_doubt = True
+            raise OutcomeUnknown(f"{doing}: the client does not return") from stuck
         except KafkaException as raised:
-            doing = f"offsets of topic `{self._input_topic}` for group `{identity.group_id}`"
             raise self._told(error_of(raised), in_transaction, doing) from raised
 
     def commit(self) -> None:
@@ -199,6 +209,8 @@ class KafkaOutput:
         if self._producer is not None:
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
             self._producer = None
+        self._caller.close()
+        self._caller = Caller(self._transactional_id)
         self._is_begun = self._is_in_doubt = False
 
     def _open_producer(self) -> Producer:
