@@ -5,6 +5,7 @@
     python -m loadtest.kafka --quick             the same with tiny sizes: shows that it works
 
 Exit code 1: something could not be reported; what was measured before it stands in the file.
+Ctrl-C ends it with 130 and leaves no process behind.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from gate.errors import GateError
 from gate.runtime.settings import BATCH_RECORDS_MAX
 from loadtest.kafka import latency, recovery, saturation, steps
 from loadtest.kafka.broker import ROOT, running_broker
@@ -46,7 +48,7 @@ class Plan(NamedTuple):
 
 FULL = Plan(
     rounds=5,
-    sizes=saturation.Sizes(open=100_000, signed=20_000, peers=50_000),
+    sizes=saturation.Sizes(open=90_000, signed=18_000, peers=50_000),
     steps={"open": 60_000, "signed": 20_000},
     batch_records_max=BATCH_RECORDS_MAX,
     latency_seconds=10,
@@ -79,12 +81,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one run each")
     parser.add_argument("--only", choices=PARTS, action="append", help="may be repeated")
     parser.add_argument("--capacity", type=float, help="decisions/s, for latency alone")
+    parser.add_argument("--rounds", type=int, help="instead of 5; medians want at least 5")
     parser.add_argument("--out", type=Path, help="the file of JSON lines")
     options = parser.parse_args()
     parts = options.only or PARTS
     if "latency" in parts and "saturation" not in parts and not options.capacity:
         parser.error("latency alone needs --capacity, in decisions/s")
     plan = QUICK if options.quick else FULL
+    plan = plan._replace(rounds=options.rounds or plan.rounds)
     out = options.out or (_QUICK_OUT if options.quick else DEFAULT_OUT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also then the broker is stopped
     with tempfile.TemporaryDirectory(prefix="gate-loadtest-") as folder:
@@ -98,8 +102,10 @@ def main() -> None:
                     Bench(broker, Path(folder), plan.batch_records_max),
                     out,
                 )
-            except Failed as failed:
+            except (Failed, GateError) as failed:
                 sys.exit(f"not reported: {failed}")
+            except KeyboardInterrupt:
+                sys.exit(130)
     say(f"results: {out}")
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, Timer
@@ -21,6 +21,8 @@ COMMITTED = "transaction_committed"
 _CPUCLOCK_SCHED = 2
 _WARM_UP_PART = 0.1
 _LINES_KEPT = 20
+_FAILURE = ROOT / "build" / "loadtest" / "failed.log"
+PY_SPY = Path(sys.executable).with_name("py-spy")
 _RUN_S_MAX = 300.0
 
 
@@ -66,7 +68,8 @@ class Watched:
         self.started_at = time.monotonic()
         self.seen: list[Event] = []
         self.rss_max_mb = 0.0
-        self._last_lines: list[str] = []
+        self._lines: list[str] = []
+        self._stuck_in = ""
         self._queue: SimpleQueue[Event | None] = SimpleQueue()
         Thread(target=self._take_in, daemon=True).start()
 
@@ -91,10 +94,20 @@ class Watched:
             raise self.failure(f"exit code {self.process.returncode}")
 
     def failure(self, why: str) -> Failed:
-        """Return the failure of this process, with what it said last."""
+        """Return the failure of this process, with what it said last; all of it is kept."""
         command = self.process.args
-        said = "\n  ".join(self._last_lines)
+        _FAILURE.parent.mkdir(parents=True, exist_ok=True)
+        _FAILURE.write_text("\n".join([*self._lines, self._stuck_in]), encoding="utf-8")
+        said = "\n  ".join(self._lines[-_LINES_KEPT:])
         return Failed(f"`{' '.join(map(str, command))}`: {why}; it said:\n  {said}")  # type: ignore[arg-type]
+
+    def end_stuck(self) -> None:
+        """Keep the stack where the process hangs, and kill it."""
+        line = [str(PY_SPY), "dump", "--nonblocking", "--pid", str(self.process.pid)]
+        with suppress(OSError):
+            done = subprocess.run(line, capture_output=True, text=True, check=False)
+            self._stuck_in = done.stdout + done.stderr
+        self.process.kill()
 
     def rates(self) -> Rates:
         """Return the rates between the end of the warm-up and the last commit."""
@@ -140,7 +153,7 @@ class Watched:
             cpu_s = _cpu_s(self.process.pid) or cpu_s
             main_cpu_s = _main_cpu_s(self.process.pid) or main_cpu_s
             self.rss_max_mb = _rss_max_mb(self.process.pid) or self.rss_max_mb
-            self._last_lines = [*self._last_lines[-_LINES_KEPT:], line.rstrip()]
+            self._lines.append(line.rstrip())
             try:
                 fields = json.loads(line)
             except ValueError:
@@ -166,10 +179,11 @@ def watched(command: Sequence[str], *, cwd: Path | None = None) -> Iterator[Watc
         encoding="utf-8",
         errors="replace",
     ) as process:
-        late = Timer(_RUN_S_MAX, process.kill)
+        one = Watched(process)
+        late = Timer(_RUN_S_MAX, one.end_stuck)
         late.start()
         try:
-            yield Watched(process)
+            yield one
         finally:
             late.cancel()
             if process.poll() is None:

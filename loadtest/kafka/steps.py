@@ -7,19 +7,17 @@ beside it is measured apart. The samples need the right to look into the gate's 
 
 import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from loadtest.kafka.gates import Bench, KafkaGate
-from loadtest.kafka.process import Failed
+from loadtest.kafka.process import PY_SPY, Failed
 from loadtest.kafka.progress import say
 from loadtest.kafka.results import Results
 from loadtest.workload import Kind
 
 _PY_SPY = (
-    str(Path(sys.executable).with_name("py-spy")),
+    str(PY_SPY),
     *("record", "--idle", "--threads", "--nonblocking", "--format", "raw"),
     *("--rate", "100", "--duration", "300"),
 )
