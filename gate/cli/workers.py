@@ -75,6 +75,7 @@ class _Workers:
         """Whether a worker may end with 0 while the others go on."""
         self._code: int | None = None
         self._asked: int | None = None
+        self._is_ending_now = False
         self._kills_at: float | None = None
         self._running = {worker.slot: _started(worker, handle) for worker in workers}
 
@@ -85,17 +86,29 @@ class _Workers:
                 if taken is None:
                     time.sleep(_LOOK_SECONDS)
                 else:
-                    if self._asked is None:
-                        tell("stopping the workers: finishing their batches; once more to end now")
-                    self._asked = self._asked or taken
-                    self._stop(taken)
+                    self._ask(taken)
                 self._bury()
                 self._kill_late()
         finally:
             self._signal(signal.SIGKILL)
         if self._code is not None:
             return self._code
+        if self._is_ending_now:
+            return Code.INTERRUPTED
         return Code.INTERRUPTED if self._asked == signal.SIGINT else Code.YES
+
+    def _ask(self, taken: int) -> None:
+        """Answer a signal: the first asks the workers to stop, the second ends them at once.
+
+        They are killed then: a second equal signal is lost on a worker that has not met the first.
+        """
+        if self._asked is None:
+            tell("stopping the workers: finishing their batches; once more to end now")
+            self._asked = taken
+            self._stop(taken)
+        else:
+            self._is_ending_now = True
+            self._signal(signal.SIGKILL)
 
     def _bury(self) -> None:
         """Take note of who ended; the first death decides, and stops the others."""
@@ -105,7 +118,12 @@ class _Workers:
                 continue
             del self._running[slot]
             is_orderly = ended in {Code.YES, Code.INTERRUPTED} and self._kills_at is not None
-            if is_orderly or (ended == Code.YES and self._may_end) or self._code is not None:
+            if (
+                is_orderly
+                or self._is_ending_now
+                or (ended == Code.YES and self._may_end)
+                or self._code is not None
+            ):
                 continue
             self._code = Code.BUG if ended < 0 else ended
             how = f"exit code {ended}" if ended >= 0 else signal.Signals(-ended).name
