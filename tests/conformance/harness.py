@@ -49,10 +49,10 @@ from tests.kafka.world import connection_to, remove_topics
 from tests.simulation.simulated_log import SimulatedLog
 from tests.simulation.world import SimulatedClock, World
 
-GROUP = "gate"
-REQUESTS = "gate.requests.v1"
-APPROVED = "gate.approved.v1"
-CHANGELOG = "gate.changelog.v1"
+GROUP = "conformance"
+REQUESTS = "conformance.requests.v1"
+APPROVED = "conformance.approved.v1"
+CHANGELOG = "conformance.changelog.v1"
 PARTITION_COUNT = 3
 SETTINGS = {"message.timestamp.type": "LogAppendTime"}
 
