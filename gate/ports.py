@@ -6,7 +6,7 @@ Terms: an *offset* that is committed or applied is of the next record; a record 
 `design/transaction.md` §10.
 """
 
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -221,11 +221,13 @@ class Publisher(Protocol):
         group_id: str,
         topic: str,
         offsets: Sequence[OffsetCommit],
+        check: Callable[[], None],
     ) -> None:
         """Publish records and set a memberless group's offsets, all or none (`init-lineage`).
 
-        Raises as `publish`; `Fenced` also while the group has a member. A gate that stopped is one
-        until its session has ended.
+        `check` is called once the id is taken over, which ended what another had begun with it,
+        and before anything is written: what it raises is passed on. Raises as `publish`; `Fenced`
+        also while the group has a member. A gate that stopped is one until its session ends.
         """
 
 

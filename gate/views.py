@@ -21,7 +21,9 @@ class PartitionView(NamedTuple):
 
     `phase` is `checking`, `replaying`, `ready` or `stopped`; `cause` is one of `STOP_CAUSES` while
     it is stopped, else empty; `text` says why it is stopped, or what it waits for.
-    `restore_remaining` counts changelog records, `input_lag` offsets up to the last stable one.
+    `restore_remaining` counts changelog records, `input_lag` offsets up to the end of the log.
+    `is_input_pinned`: a transaction of somebody else has held the input's last stable offset for
+    `INPUT_PIN_MS`, so nothing behind it can be read.
     """
 
     number: int
@@ -31,6 +33,7 @@ class PartitionView(NamedTuple):
     restore_remaining: int
     tree_size: int
     input_lag: int
+    is_input_pinned: bool
     policies: tuple[PolicyView, ...]
 
 

@@ -77,6 +77,9 @@ def _of_partition(partition: PartitionView) -> list[Condition]:
         return [{"condition": "restoring", **where, "remaining": partition.restore_remaining}]
     if partition.phase != "ready":
         return [{"condition": "partition_not_ready", **where, "text": partition.text}]
+    if partition.is_input_pinned:
+        text = "a transaction of somebody else holds the input: nothing behind it can be read"
+        return [{"condition": "input_pinned", **where, "text": text}]
     if not partition.policies:
         return [{"condition": "no_policy", **where, "text": "everything is denied: activate one"}]
     return []

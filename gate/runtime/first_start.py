@@ -4,6 +4,7 @@ An explicit act, never a fallback: an absent offset on a gate that has decided b
 `design/transaction.md` §3, last paragraph.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,7 +15,7 @@ from gate.core.state import LineageKeys
 from gate.core.topics import Topics, TopicSpec, init_transactional_id
 from gate.core.trust import KeyRefusal, TrustRoot
 from gate.core.values import Genesis
-from gate.errors import ConfigInvalid
+from gate.errors import ConfigInvalid, Pending, Pinned
 from gate.ports import (
     Clock,
     LogReader,
@@ -25,6 +26,8 @@ from gate.ports import (
     TopicIdentity,
     TopicPartition,
 )
+from gate.runtime.settings import ENDED_WAIT_MS, WAIT_MS
+from gate.runtime.settled import held, is_held
 
 
 class Beginning(Enum):
@@ -95,6 +98,7 @@ def init_lineage(
         group_id=gate,
         topic=topics.requests,
         offsets=offsets,
+        check=lambda: _wait_for_nothing(topics, gate, requests.partition_count, reader, clock),
     )
     return requests.partition_count
 
@@ -138,31 +142,63 @@ def _check_empty(
             f"expected group `{gate}` to have no member, found one: stop the gate, then wait up to "
             "20 s: on Kafka a gate that stopped counts until its session ends"
         )
-    committed = reader.committed(gate, topics.requests, list(range(count)))
+    for name in topics.outputs:
+        _check_count(name, found[name], count)
+    with suppress(Pending, Pinned):  # taking the id over ends what an earlier try left open
+        _check_nothing(topics, gate, count, reader)
+    return found[topics.requests], found[topics.changelog]
+
+
+def _wait_for_nothing(
+    topics: Topics, gate: str, partition_count: int, reader: LogReader, clock: Clock
+) -> None:
+    """Check that no lineage was begun, once the id is ours: nobody can begin one in between.
+
+    What an earlier try left open was ended by that; its markers take a moment.
+    """
+    deadline_ms = clock.monotonic_ms() + ENDED_WAIT_MS
+    while True:
+        try:
+            _check_nothing(topics, gate, partition_count, reader)
+        except (Pending, Pinned):
+            if clock.monotonic_ms() >= deadline_ms:
+                raise
+            clock.sleep_ms(WAIT_MS)
+        else:
+            return
+
+
+def _check_nothing(topics: Topics, gate: str, partition_count: int, reader: LogReader) -> None:
+    """Raise `ConfigInvalid` for a committed offset or record; aborted ones are nothing.
+
+    Raises `Pending` and `Pinned` while a transaction is open.
+    """
+    numbers = range(partition_count)
+    committed = reader.committed(gate, topics.requests, list(numbers))
     taken = sorted(number for number, offset in committed.items() if offset is not None)
     if taken:
         raise ConfigInvalid(
             f"expected no committed offset of group `{gate}`, found one for partition {taken[0]}; "
             "this gate has a lineage already: just run it"
         )
-    for name in topics.outputs:
-        _check_output(name, found[name], count, reader)
-    return found[topics.requests], found[topics.changelog]
+    outputs = [TopicPartition(name, number) for name in topics.outputs for number in numbers]
+    for where, end in reader.ends(outputs).items():
+        if is_held(end):
+            raise held(where, end)
+    for where, last in reader.last_of(outputs).items():
+        if last is not None:
+            raise ConfigInvalid(
+                f"expected topic `{where.topic}` to be empty, found a record at offset "
+                f"{last.offset} of partition {where.partition}; a lineage is begun once"
+            )
 
 
-def _check_output(name: str, identity: TopicIdentity, count: int, reader: LogReader) -> None:
+def _check_count(name: str, identity: TopicIdentity, count: int) -> None:
     if identity.partition_count != count:
         raise ConfigInvalid(
             f"topic `{name}`: expected {count} partitions as the requests topic has, "
             f"found {identity.partition_count}"
         )
-    ends = reader.ends([TopicPartition(name, number) for number in range(count)])
-    for where, end in sorted(ends.items()):
-        if end.high_watermark > 0:
-            raise ConfigInvalid(
-                f"expected topic `{name}` to be empty, found {end.high_watermark} records in "
-                f"partition {where.partition}; a lineage is begun once"
-            )
 
 
 def _check_root(root: TrustRoot, domain: str, now_ms: int) -> None:

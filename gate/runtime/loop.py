@@ -22,10 +22,11 @@ from gate.errors import (
     Unreachable,
     Unreadable,
 )
-from gate.ports import EventKind, LogRecord, Polled, TopicPartition
+from gate.ports import EventKind, LogRecord, Polled
 from gate.runtime.absence import Absence
 from gate.runtime.assignment import advance
 from gate.runtime.batching import Cut, cut_batch
+from gate.runtime.ending import is_at_an_end, is_caught_up, raise_if_stopped
 from gate.runtime.isolation import Isolation
 from gate.runtime.partition import OwnedPartition, Phase
 from gate.runtime.picture import Picture, take_picture
@@ -54,6 +55,8 @@ class Gate:
     _isolation: Isolation = field(default_factory=Isolation)
     _renewal_cause: str = ""
     """Why a renewal is pending, one of `errors.RENEWAL_CAUSES`; empty when none is."""
+    _partition_count: int = -1
+    """Of the requests topic, as assignment saw it last."""
     _absence: Absence = field(init=False)
     _unreadable: tuple[int, int, int] = (-1, -1, 0)
     """Partition, offset, and how often in a row a poll could not read there."""
@@ -66,8 +69,8 @@ class Gate:
         """Decide until `should_stop()`, or, if asked, until every record is decided.
 
         Raises `Fenced` when another process holds the slot, `PartitionStopped` when no partition
-        can go on, `StoreFailed` when a store can not be written, `Unreachable` when the log stays
-        away for longer than `PIN_DEADLINE_MS`.
+        of the topic can go on without an operator, `StoreFailed` when a store can not be written,
+        `Unreachable` when the log stays away for longer than `PIN_DEADLINE_MS`.
         """
         ports = self.ports
         ports.telemetry.emit(EventKind.GATE_STARTED, runtime=self.settings.runtime_line)
@@ -79,7 +82,7 @@ class Gate:
                 showing.show(self.partitions, self._renewal_cause, self._absence.text)
                 self._look(watch)
                 if not self._turn() and until_caught_up and self._is_caught_up():
-                    self._raise_if_stopped()
+                    raise_if_stopped(self.partitions)
                     break
         finally:
             self._close()
@@ -123,7 +126,7 @@ class Gate:
 
     def _follow(self, polled: Polled) -> None:
         if polled.revoked:
-            self._absence.end()  # what could not be written is another's now
+            self._absence.is_writing = False  # what could not be written is another's now
         for number in polled.revoked:
             partition = self.partitions.pop(number, None)
             if partition is not None:
@@ -147,22 +150,16 @@ class Gate:
         for partition in due:
             if partition.recovery is not None or picture is not None:
                 moved = self._advance(partition, picture) or moved
-        if self.partitions and all(p.phase is Phase.STOPPED for p in self.partitions.values()):
-            self._raise_if_stopped()
+        if is_at_an_end(self.partitions, self._partition_count):
+            raise_if_stopped(self.partitions)
         return moved
-
-    def _raise_if_stopped(self) -> None:
-        for number in sorted(self.partitions):
-            partition = self.partitions[number]
-            if partition.phase is Phase.STOPPED:
-                raise PartitionStopped(partition.stop_cause, number, partition.stop_text)
 
     def _picture(self, doubtful: Sequence[OwnedPartition]) -> Picture | None:
         """Ask about all partitions in doubt at once; `None` when it has to be asked again."""
         if not doubtful:
             return None
         try:
-            return take_picture([p.number for p in doubtful], self.settings, self.ports)
+            picture = take_picture([p.number for p in doubtful], self.settings, self.ports)
         except Pending as wait:
             for partition in doubtful:
                 self._wait_for_the_end(partition, wait)
@@ -172,6 +169,10 @@ class Gate:
             for partition in doubtful:
                 if fault.partition in {partition.number, -1}:
                     self._stop(partition, _stop_of(fault, partition.number))
+        else:
+            if picture.requests is not None:
+                self._partition_count = picture.requests.partition_count
+            return picture
         return None
 
     def _wait_for_the_end(self, partition: OwnedPartition, wait: Pending | Pinned) -> None:
@@ -301,7 +302,7 @@ class Gate:
         except PartitionStopped as stop:
             for partition in self.partitions.values():
                 self._stop(partition, PartitionStopped(stop.cause, partition.number, stop.text))
-        except (Pinned, Pending):
+        except (Pinned, Pending, StoreDamaged):
             self._doubt_all()
         except Unreachable as gone:
             self._wait_for_the_log(gone)
@@ -359,24 +360,9 @@ class Gate:
         partition.retry_at_ms = 0
 
     def _is_caught_up(self) -> bool:
-        """Say whether no partition is on its way and no committed input is left undecided."""
-        topic = self.settings.topics.requests
-        for partition in self.partitions.values():
-            if partition.phase is Phase.STOPPED:
-                continue
-            if not partition.is_ready or self._renewal_cause:
-                return False
-            assert partition.adopted is not None
-            where = TopicPartition(topic, partition.number)
-            try:
-                part = self.ports.reader.read(
-                    where, offset=partition.adopted.next_offset, records_max=1
-                )
-            except (Lost, Unreachable, Unreadable):
-                return False  # the next poll meets it, and answers it
-            if part.records:
-                return False
-        return bool(self.partitions)
+        return not self._renewal_cause and is_caught_up(
+            self.partitions, self.settings.topics.requests, self.ports.reader
+        )
 
     def _close(self) -> None:
         """Close everything, whatever fails on the way."""

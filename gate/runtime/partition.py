@@ -1,5 +1,6 @@
 """One partition as this process owns it: what is adopted, and where it is on its way to ready."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -7,6 +8,7 @@ from gate.core.lineage import Place, Standing
 from gate.core.proof.merkle import Frontier
 from gate.core.state import RecoveryTarget
 from gate.core.values import LineageRecord
+from gate.errors import StoreDamaged
 from gate.ports import OffsetCommit, PartitionStore, StoreIdentity
 
 
@@ -85,8 +87,11 @@ class OwnedPartition:
         return self.phase in {Phase.CHECKING, Phase.REPLAYING}
 
     def close(self) -> None:
-        """Close the store, if it is open; adopted values are forgotten."""
-        if self.store is not None:
-            self.store.close()
-        self.store = None
-        self.adopted = None
+        """Close the store, if it is open; adopted values are forgotten.
+
+        A store that turns out to be damaged now is closed: its next opening says so again.
+        """
+        store, self.store, self.adopted = self.store, None, None
+        if store is not None:
+            with suppress(StoreDamaged):
+                store.close()

@@ -22,8 +22,12 @@ BATCH_PARTITIONS_MAX = 16
 RESTORE_SLICE_RECORDS = 5_000
 CHECK_INTERVAL_MS = 30_000
 LAG_INTERVAL_MS = 5_000
+INPUT_PIN_MS = 15_000
 WAIT_MS = 10
 MARKER_WAIT_MS = 50
+ENDED_WAIT_MS = 10_000
+CURED_BY_TIME = frozenset({"pinned", "transaction_failing"})
+"""Causes of a stop that may pass without an operator."""
 MARKER_INTERVAL_MS = 2
 FENCE_POLL_MS = 500
 """Long enough for an answer to the member's heartbeat, which is due after any longer standstill."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from gate.core.control.state import ControlState
 from gate.errors import GateError
-from gate.ports import TopicPartition
+from gate.ports import Ends, TopicPartition
 from gate.runtime.partition import OwnedPartition, Phase
-from gate.runtime.settings import LAG_INTERVAL_MS, GateSettings, Ports
+from gate.runtime.settings import INPUT_PIN_MS, LAG_INTERVAL_MS, GateSettings, Ports
+from gate.runtime.settled import is_held
 from gate.views import GateView, PartitionView, PolicyView
 
 _UNKNOWN = -1
@@ -26,7 +27,9 @@ class Showing:
         self._monitor = ports.monitor
         self._clock = ports.clock
         self._asked_at_ms = ports.clock.monotonic_ms() - LAG_INTERVAL_MS
-        self._ends: Mapping[TopicPartition, int] = {}
+        self._ends: Mapping[TopicPartition, Ends] = {}
+        self._held: dict[TopicPartition, tuple[int, int]] = {}
+        """Inputs that a transaction holds: their last stable offset, and since when it stands."""
         self._policies: dict[int, tuple[ControlState, tuple[PolicyView, ...]]] = {}
 
     def show(
@@ -53,18 +56,30 @@ class Showing:
             found = self._reader.ends(where) if where else {}
         except GateError:  # the loop meets it, and answers it
             found = {}
-        self._ends = {place: ends.last_stable for place, ends in found.items()}
+        self._ends = found
+        now_ms = self._clock.monotonic_ms()
+        before, self._held = self._held, {}
+        for place, ends in found.items():
+            if is_held(ends):
+                last_stable, since_ms = before.get(place, (-1, now_ms))
+                same = last_stable == ends.last_stable
+                self._held[place] = (ends.last_stable, since_ms if same else now_ms)
+
+    def _is_pinned(self, place: TopicPartition) -> bool:
+        held = self._held.get(place)
+        return held is not None and self._clock.monotonic_ms() - held[1] >= INPUT_PIN_MS
 
     def _partition(self, partition: OwnedPartition) -> PartitionView:
         number, adopted, recovery = partition.number, partition.adopted, partition.recovery
-        is_stopped = partition.phase is Phase.STOPPED
+        place, is_stopped = TopicPartition(self._topic, number), partition.phase is Phase.STOPPED
         remaining = lag = size = _UNKNOWN
         policies: tuple[PolicyView, ...] = ()
         if adopted is not None:
             remaining, size = 0, adopted.standing.frontier.size
             policies = self._of(number, adopted.standing.control)
-            end = self._ends.get(TopicPartition(self._topic, number))
-            if end is not None:
+            ends = self._ends.get(place)
+            if ends is not None:
+                end = ends.high_watermark if is_held(ends) else ends.last_stable
                 lag = max(end - adopted.next_offset, 0)
         elif recovery is not None:
             remaining = recovery.target.sequence - partition.replayed_to
@@ -76,6 +91,7 @@ class Showing:
             restore_remaining=remaining,
             tree_size=size,
             input_lag=lag,
+            is_input_pinned=self._is_pinned(place),
             policies=policies,
         )
 

@@ -15,7 +15,7 @@ from gate.core.proof.merkle import frontier_bytes
 from gate.core.sealing import Sealed, decision_records, lineage_value, seal
 from gate.core.state import RecoveryTarget, add_to_fingerprint, encode_target
 from gate.core.topics import Topics
-from gate.errors import Fenced, PartitionStopped, StoreDamaged
+from gate.errors import PartitionStopped, StoreDamaged, TransactionAborted
 from gate.ports import (
     AppliedPosition,
     GroupIdentity,
@@ -83,10 +83,13 @@ def run_transaction(
 
 
 def _group_identity(ports: Ports) -> GroupIdentity:
-    """Step 2. With generation -1 or no member id a broker checks nothing: never commit so."""
+    """Step 2. With generation -1 or no member id a broker checks nothing: never commit so.
+
+    The membership is lost, and the next poll says to whom: perhaps to nobody.
+    """
     identity = ports.input.group_identity()
     if identity.generation < 0 or not identity.member_id:
-        raise Fenced(
+        raise TransactionAborted(
             f"expected a live membership of group `{identity.group_id}`, found generation "
             f"{identity.generation} and member id `{identity.member_id}`"
         )

@@ -6,8 +6,8 @@ an output; a fresh lower bound for replay; now and then a flush.
 
 from collections.abc import Iterable, Mapping
 
-from gate.errors import PartitionStopped
-from gate.ports import TopicIdentity, TopicPartition
+from gate.errors import PartitionStopped, StoreDamaged
+from gate.ports import PartitionStore, TopicIdentity, TopicPartition
 from gate.runtime.partition import OwnedPartition
 from gate.runtime.settings import CHECK_INTERVAL_MS, FLUSH_INTERVAL_MS, GateSettings, Ports
 from gate.runtime.settled import settled_ends
@@ -34,7 +34,7 @@ class Watch:
         """Look at topics and ready partitions.
 
         Raises `PartitionStopped` (`topic_changed`; every partition is concerned), `Pinned`,
-        `Pending`, `Unreachable`.
+        `Pending`, `StoreDamaged`, `Unreachable`.
         """
         self._looked_at_ms = now_ms
         ready = [partition for partition in partitions if partition.is_ready]
@@ -46,7 +46,14 @@ class Watch:
             self._check_outputs(ready)
         for partition in ready:
             if is_flush_due and partition.store is not None:
-                partition.store.flush()
+                self._flush(partition, partition.store)
+
+    def _flush(self, partition: OwnedPartition, store: PartitionStore) -> None:
+        try:
+            store.flush()
+        except StoreDamaged as damage:
+            partition.damage = str(damage)
+            raise
 
     def _check_topics(self, ready: list[OwnedPartition]) -> None:
         found = {name: _identity(self._ports.reader.topic(name)) for name in self._topics}
@@ -57,8 +64,8 @@ class Watch:
                 raise PartitionStopped(
                     "topic_changed",
                     ready[0].number,
-                    f"topic `{name}`: expected id and partition count {self._known[name]}, found "
-                    f"{identity}; it was deleted and made again, or changed",
+                    f"topic `{name}`: expected {_told(self._known[name])}, found "
+                    f"{_told(identity)}: it was deleted and made again, or grown",
                 )
 
     def _check_outputs(self, ready: list[OwnedPartition]) -> None:
@@ -67,6 +74,10 @@ class Watch:
             assert partition.adopted is not None, "a ready partition has adopted its position"
             changelog = TopicPartition(self._topics.changelog, partition.number)
             partition.adopted.replay_from = ends[changelog].last_stable
+
+
+def _told(identity: tuple[str, int]) -> str:
+    return f"id `{identity[0]}` and {identity[1]} partitions" if identity[0] else "no such topic"
 
 
 def _identity(found: TopicIdentity | None) -> tuple[str, int]:

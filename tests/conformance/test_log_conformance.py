@@ -525,10 +525,42 @@ def test_publish_with_offsets_sets_a_memberless_groups_offsets(log: Harness) -> 
         group_id=GROUP,
         topic=REQUESTS,
         offsets=offsets,
+        check=lambda: None,
     )
 
     assert values(log.everything(APPROVED, 0)) == [b"value 1"]
     assert log.reader().committed(GROUP, REQUESTS, [0, 1]) == dict(enumerate(offsets))
+
+
+def test_publish_with_offsets_checks_after_it_has_ended_what_another_left_open(
+    log: Harness,
+) -> None:
+    """Two that begin at once: the second sees the first's commit, or has ended its transaction."""
+    left = log.opened("gate-init")
+    left.begin()
+    left.produce(approval(1))
+    seen: list[object] = []
+
+    def check() -> None:
+        seen.append(log.reader().last(TopicPartition(APPROVED, 0)))
+        raise Refused
+
+    with pytest.raises(Refused):
+        log.publisher().publish_with_offsets(
+            [approval(2)],
+            transactional_id="gate-init",
+            group_id=GROUP,
+            topic=REQUESTS,
+            offsets=[OffsetCommit(0, 0, "first")],
+            check=check,
+        )
+
+    assert seen == [None]
+    assert log.everything(APPROVED, 0) == []
+
+
+class Refused(Exception):
+    pass
 
 
 def test_publish_with_offsets_is_refused_while_the_group_has_a_member(log: Harness) -> None:
@@ -541,6 +573,7 @@ def test_publish_with_offsets_is_refused_while_the_group_has_a_member(log: Harne
             group_id=GROUP,
             topic=REQUESTS,
             offsets=[OffsetCommit(0, 0, "target")],
+            check=lambda: None,
         )
     assert log.everything(APPROVED, 0) == []
     assert log.reader().committed(GROUP, REQUESTS, [0]) == {0: None}

@@ -254,6 +254,7 @@ def test_who_stopped_still_forbids_a_first_start_and_the_wait_is_said(place: Pla
             group_id=place.name,
             topic=place.name,
             offsets=[OffsetCommit(0, 0, "")],
+            check=lambda: None,
         )
 
     assert place.values() == []

@@ -345,6 +345,7 @@ class SimulatedPublisher:
         group_id: str,
         topic: str,
         offsets: Sequence[OffsetCommit],
+        check: Callable[[], None],
     ) -> None:
         self._check(records)
         group = self._log.group(group_id, topic)
@@ -356,6 +357,8 @@ class SimulatedPublisher:
             self._log.coordinator.add(transactional_id, epoch, OFFSETS)
             group.pending[transactional_id] = {offset.partition: offset for offset in offsets}
 
+        self._take_over(transactional_id)
+        check()
         self._transact(records, transactional_id, add_offsets)
 
     def _check(self, records: Sequence[OutputRecord]) -> None:
@@ -365,6 +368,11 @@ class SimulatedPublisher:
         except Unreachable as error:
             raise TransactionAborted(str(error)) from error
 
+    def _take_over(self, transactional_id: str) -> int:
+        if transactional_id not in self._epochs:
+            self._epochs[transactional_id] = self._log.coordinator.init(transactional_id)
+        return self._epochs[transactional_id]
+
     def _transact(
         self,
         records: Sequence[OutputRecord],
@@ -372,9 +380,7 @@ class SimulatedPublisher:
         add_offsets: Callable[[int], None],
     ) -> list[int]:
         coordinator = self._log.coordinator
-        if transactional_id not in self._epochs:
-            self._epochs[transactional_id] = coordinator.init(transactional_id)
-        epoch = self._epochs[transactional_id]
+        epoch = self._take_over(transactional_id)
         coordinator.check(transactional_id, epoch)
         offsets = []
         for record in records:

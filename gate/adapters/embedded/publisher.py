@@ -1,6 +1,6 @@
 """Publishes from outside the gate, in one transaction each time, also beside a running gate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gate.adapters.embedded.append import (
@@ -55,6 +55,7 @@ class EmbeddedPublisher:
         group_id: str,
         topic: str,
         offsets: Sequence[OffsetCommit],
+        check: Callable[[], None],
     ) -> None:
         """Follow the port. Raises `Fenced` while the group has a member."""
         placed = self._placed(records)
@@ -62,6 +63,7 @@ class EmbeddedPublisher:
         with writing(self._connection, self._path):
             epoch = self._take_over(transactional_id)
             self._check_empty(group_id)
+            check()
             self._append(placed, has_marker=True)
             for partition_id, (_, next_offset, metadata) in zip(input_ids, offsets, strict=True):
                 set_offset(self._connection, group_id, partition_id, next_offset, metadata)

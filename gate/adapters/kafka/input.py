@@ -263,7 +263,10 @@ class KafkaInput:
     def _fatal(self, error: KafkaError) -> GateError:
         kind = kind_of(error)
         if kind in {Kind.FENCED, Kind.FATAL}:
-            self._ended = Fenced(f"slot_in_use: group `{self._group_id}`: {told(error)}")
+            self._ended = Fenced(
+                f"slot_in_use: another process runs this slot of group `{self._group_id}`: stop "
+                f"one of them, or name another slot with --slot: {told(error)}"
+            )
             return self._ended
         return self._reasons.unreachable("polling", told(error), self._servers)
 

@@ -4,7 +4,7 @@ Places are checked before anything is sent. A transactional id is taken over at 
 publisher that took it over later fences this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -57,6 +57,7 @@ class KafkaPublisher:
         group_id: str,
         topic: str,
         offsets: Sequence[OffsetCommit],
+        check: Callable[[], None],
     ) -> None:
         """Follow the port. A static member that stopped counts until its session ends.
 
@@ -76,6 +77,7 @@ class KafkaPublisher:
         try:
             identity = read_membership(unjoined.consumer_group_metadata(), group_id)
             output.open()
+            check()
             output.begin()
             for record in records:
                 output.produce(record)

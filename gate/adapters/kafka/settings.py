@@ -39,6 +39,9 @@ _ALLOWED: Final = frozenset(
         "log_level",
     }
 )
+_RUNS_CODE: Final = frozenset(
+    {"ssl.engine.location", "ssl_engine_callback_data", "sasl.kerberos.kinit.cmd"}
+)
 _ALLOWED_PREFIXES: Final = ("sasl.", "ssl.", "enable.ssl.")
 
 
@@ -60,7 +63,8 @@ class Connection:
     def __post_init__(self) -> None:
         """Refuse what the gate sets itself, or does not know."""
         for name in sorted(self.properties):
-            if name not in _ALLOWED and not name.startswith(_ALLOWED_PREFIXES):
+            is_allowed = name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
+            if not is_allowed or name in _RUNS_CODE:
                 raise ConfigInvalid(
                     f"Kafka property `{name}` can not be given: expected one about security or "
                     "the network; what is about transactions, groups and offsets the gate sets"
@@ -68,12 +72,19 @@ class Connection:
 
 
 def _common(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:
+    """Return what every client has.
+
+    `metadata.recovery.rebootstrap.trigger.ms`: a client that is once told of no broker at all, as
+    by a single broker that has just come back, forgets its own, and would not begin again from the
+    addresses given for 5 minutes.
+    """
     return {
         "log_level": 2,
         **connection.properties,
         "bootstrap.servers": connection.bootstrap_servers,
         "client.id": client_id,
         "allow.auto.create.topics": False,
+        "metadata.recovery.rebootstrap.trigger.ms": 5_000,
         "error_cb": on_error,
     }
 

@@ -33,6 +33,7 @@ def a_partition(number: int = 0, **changes: object) -> PartitionView:
             "restore_remaining": 0,
             "tree_size": 7,
             "input_lag": 3,
+            "is_input_pinned": False,
             "policies": (POLICY,),
             **changes,
         }

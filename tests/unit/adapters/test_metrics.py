@@ -42,6 +42,7 @@ def a_partition(number: int = 0, **changes: object) -> PartitionView:
             "restore_remaining": 0,
             "tree_size": 7,
             "input_lag": 3,
+            "is_input_pinned": False,
             "policies": (PolicyView("loans", "1.0.0", "ab" * 32),),
             **changes,
         }

@@ -122,6 +122,7 @@ def test_the_last_view_is_of_a_gate_that_has_caught_up(world: WatchedWorld) -> N
         restore_remaining=0,
         tree_size=4,
         input_lag=0,
+        is_input_pinned=False,
         policies=(PolicyView("loans", "1.0.0", digest_of(POLICY)),),
     )
 

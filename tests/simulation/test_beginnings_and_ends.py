@@ -1,0 +1,158 @@
+"""A first start that was cut, and what does not end a gate."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gate.core.topics import init_transactional_id
+from gate.errors import PartitionStopped, StoreDamaged
+from gate.ports import EventKind, OutputRecord, TopicPartition
+from gate.runtime.partition import Phase
+from tests.builders import GATE
+from tests.planted import planted
+from tests.simulation.gate_world import SimulatedGate
+from tests.simulation.simulated_store import SimulatedPartition
+from tests.worlds import TOPICS
+
+
+class CutAtFirst(SimulatedGate):
+    """Its first start was tried before, and died in its transaction."""
+
+    is_aborted = True
+
+    def init(self) -> None:
+        output = self.log.output(
+            transactional_id=init_transactional_id(GATE), input_topic=TOPICS.requests
+        )
+        output.open()
+        output.begin()
+        output.produce(OutputRecord(TOPICS.lineage, 0, b"key", b"value"))
+        if self.is_aborted:
+            output.abort()
+        super().init()
+
+
+class OpenAtFirst(CutAtFirst):
+    """Here the brokers have not ended the transaction of the dead process yet."""
+
+    is_aborted = False
+
+
+@pytest.mark.parametrize("world", [CutAtFirst, OpenAtFirst])
+def test_a_first_start_that_died_in_its_transaction_is_repeated(
+    world: type[SimulatedGate],
+) -> None:
+    gate = world(1)
+    gate.activate()
+    gate.submit_some(8)
+    gate.live()
+    gate.audit()
+
+
+def turns(count: int, act: Callable[[int], None] = lambda _: None) -> Callable[[], bool]:
+    """Return a `should_stop` that acts before each turn and stops after so many."""
+    turn = 0
+
+    def should_stop() -> bool:
+        nonlocal turn
+        turn += 1
+        act(turn)
+        return turn > count
+
+    return should_stop
+
+
+def test_a_membership_lost_before_a_batch_costs_the_batch_not_the_gate() -> None:
+    """A gate that was frozen hears of it at its next poll; perhaps nobody has its place."""
+    gate = SimulatedGate(2, partitions=1)
+    gate.activate()
+    gate.submit_some(6)
+    running = gate.gate()
+    identity, asked = running.ports.input.group_identity, 0
+
+    def lost_once():
+        nonlocal asked
+        asked += 1
+        return replace(identity(), generation=-1, member_id="") if asked == 2 else identity()
+
+    running.ports.input.group_identity = lost_once
+    running.run(should_stop=turns(60), until_caught_up=True)
+    assert asked > 2
+    assert len(gate.telemetry.of(EventKind.TRANSACTION_ABORTED)) == 1
+    gate.audit()
+
+
+def run_with_damage(monkeypatch: pytest.MonkeyPatch) -> SimulatedGate:
+    """Damage a store between batches. RocksDB then refuses `apply` and `close` alike."""
+    close = SimulatedPartition.close
+
+    def close_damaged(store: SimulatedPartition) -> None:
+        if store.is_damaged:
+            raise StoreDamaged("the store is damaged")
+        close(store)
+
+    monkeypatch.setattr(SimulatedPartition, "close", close_damaged)
+    gate = SimulatedGate(3, partitions=1)
+    gate.activate()
+    gate.submit_some(10)
+    gate.run()
+    running = gate.gate()
+
+    def harm(turn: int) -> None:
+        if turn == 30:
+            gate.submit_some(5)
+            running.partitions[0].store.is_damaged = True
+
+    running.run(should_stop=turns(400, harm))
+    return gate
+
+
+def test_a_store_whose_end_shows_its_damage_is_rebuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = run_with_damage(monkeypatch)
+    assert gate.telemetry.of(EventKind.STORE_MOVED_ASIDE)
+    gate.live()
+    gate.audit()
+
+
+def test_without_the_guard_such_a_store_ends_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        planted("gate.runtime.partition", "suppress(StoreDamaged)", "suppress()"),
+        pytest.raises(StoreDamaged),
+    ):
+        run_with_damage(monkeypatch)
+
+
+def partly_owned() -> tuple[SimulatedGate, object]:
+    """A gate that shares two partitions with another; its own can not be read on."""
+    gate = SimulatedGate(4, partitions=2)
+    gate.activate()
+    gate.live()
+    running = gate.gate()
+    other = gate.log.input(slot="gate-1", group_id=GATE, topic=TOPICS.requests)
+
+    def act(turn: int) -> None:
+        other.poll(records_max=1, timeout_ms=0)
+        if turn == 30:
+            gate.submit_some(30)
+            for number in range(2):
+                where = TopicPartition(TOPICS.requests, number)
+                gate.log.damage(where, gate.log.partition(where).end - 1)
+
+    running.run(should_stop=turns(300, act))
+    return gate, running
+
+
+def test_a_gate_that_shares_the_topic_stays_with_a_stopped_partition() -> None:
+    """With workers its end would be the end of the others, too."""
+    _, running = partly_owned()
+    (partition,) = running.partitions.values()
+    assert (partition.phase, partition.stop_cause) == (Phase.STOPPED, "unreadable")
+
+
+def test_without_the_guard_a_stopped_partition_ends_a_gate_that_shares_the_topic() -> None:
+    with (
+        planted("gate.runtime.ending", "len(owned) == partition_count", "owned"),
+        pytest.raises(PartitionStopped),
+    ):
+        partly_owned()
