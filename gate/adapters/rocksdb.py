@@ -10,7 +10,7 @@ is left to the core. `research/exactly-once.md` §4.
 import json
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -243,7 +243,8 @@ class RocksStateStore:
             check_options(where)
             return _RocksPartition(database, where)
         except BaseException:
-            database.close()
+            with suppress(Exception):  # of a damaged one the end fails, too
+                database.close()
             raise
 
     def move_aside(self, partition: int) -> str:
