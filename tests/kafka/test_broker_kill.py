@@ -35,7 +35,7 @@ from tests.worlds import TOPICS, RecordedTelemetry
 
 KILLS_MAX = 5
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.torture
 
 
 @pytest.fixture
