@@ -17,7 +17,7 @@ sys.path.append(str(ROOT / "deploy" / "local-kafka"))
 from kafka_jars import Missing, jvm, stock_tool  # noqa: E402
 from local_kafka import LocalKafka, Node  # noqa: E402
 
-__all__ = ["LocalKafka", "Missing", "jvm", "kafka", "stock_tool"]
+__all__ = ["LocalKafka", "Missing", "Node", "jvm", "kafka", "stock_tool"]
 
 AUTHORIZER = (
     "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"

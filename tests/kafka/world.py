@@ -42,6 +42,8 @@ def remove_topics(bootstrap: str, names: Sequence[str]) -> None:
 class KafkaWorld(World):
     """On a real broker; the clock is the system's."""
 
+    replicas = 1
+
     def __init__(self, bootstrap: str, *, partitions: int = 1) -> None:
         self.connection = connection_to(bootstrap)
         remove_topics(bootstrap, TOPICS)
@@ -49,7 +51,7 @@ class KafkaWorld(World):
         self._publisher = KafkaPublisher(self.connection)
         self._wait_for_an_empty_group()
         super().__init__(
-            admin=KafkaAdmin(self.connection, replication_factor=1),
+            admin=KafkaAdmin(self.connection, replication_factor=self.replicas),
             partitions=partitions,
             clock=SystemClock(),
         )

@@ -35,6 +35,7 @@ _ON_ITS_WAY: Final = frozenset(
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError._NOENT,  # noqa: SLF001 - no leader is known at all
     }
 )
 _ABOUT_THE_THING: Final = frozenset(

@@ -4,6 +4,7 @@ Rebalance callbacks only collect events: an exception in one would not stop the 
 partition is paused from its assignment to its `resume`; what arrives for it meanwhile is dropped.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -27,6 +28,7 @@ from gate.errors import Fenced, GateError, Lost, Unreachable, Unreadable
 from gate.ports import GroupIdentity, LogRecord, Polled
 
 _PROBE_TIMEOUT_S: Final = 0.5
+_SILENCE_S: Final = 5.0
 _UNREADABLE: Final = frozenset(
     {
         KafkaError._BAD_MSG,  # noqa: SLF001
@@ -63,6 +65,7 @@ class KafkaInput:
         """Whether a partition was resumed that the client does not fetch: done by the next poll."""
         self._asleep: set[int] = set()
         """Partitions resumed from a pause since the last poll."""
+        self._heard_at = time.monotonic()
         self._is_closed = False
         properties = input_properties(
             connection, group_id=group_id, slot=slot, on_error=self._reasons
@@ -93,7 +96,9 @@ class KafkaInput:
                 raise failure from error
             messages = []
         records = self._records(messages)
-        if not messages and self._reasons.is_down and not (self._assigned or self._revoked):
+        if messages:
+            self._heard_at = time.monotonic()
+        elif self._is_silent() and not (self._assigned or self._revoked):
             self._probe()
         polled = Polled(tuple(self._assigned), tuple(self._revoked), records)
         if polled == ((), (), []) and self._denied is not None:
@@ -270,11 +275,20 @@ class KafkaInput:
             return self._ended
         return self._reasons.unreachable("polling", told(error), self._servers)
 
+    def _is_silent(self) -> bool:
+        """Say whether nobody may be there: the client told so, or nothing has come for a while.
+
+        A client may tell nothing: that of a broker which freezes, and one that was told of no
+        broker at all, by a single one that had just come back, and knows none from then on.
+        """
+        return self._reasons.is_down or time.monotonic() - self._heard_at > _SILENCE_S
+
     def _probe(self) -> None:
-        """After "all brokers down": raise until one answers."""
+        """Raise until a broker answers."""
         try:
             self._consumer.list_topics(self._topic, timeout=_PROBE_TIMEOUT_S)
         except KafkaException as error:
             why = told(error_of(error))
             raise self._reasons.unreachable("polling", why, self._servers) from error
         self._reasons.clear()
+        self._heard_at = time.monotonic()

@@ -72,19 +72,12 @@ class Connection:
 
 
 def _common(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:
-    """Return what every client has.
-
-    `metadata.recovery.rebootstrap.trigger.ms`: a client that is once told of no broker at all, as
-    by a single broker that has just come back, forgets its own, and would not begin again from the
-    addresses given for 5 minutes.
-    """
     return {
         "log_level": 2,
         **connection.properties,
         "bootstrap.servers": connection.bootstrap_servers,
         "client.id": client_id,
         "allow.auto.create.topics": False,
-        "metadata.recovery.rebootstrap.trigger.ms": 5_000,
         "error_cb": on_error,
     }
 
