@@ -13,7 +13,7 @@ from gate.adapters.embedded.seat import Seat
 from gate.adapters.judging import JudgingFile
 from gate.adapters.rocksdb import RocksStateStore
 from gate.authoring.pack import build_activation, pack
-from gate.core import dsse, jcs
+from gate.core import dsse
 from gate.core.policy.bundle import parse_bundle
 from gate.core.policy.compiled import Policy, compile_policy
 from gate.core.state import derive_keys
@@ -26,10 +26,10 @@ from gate.ports import Clock, EventKind, OutputRecord, TopicPartition
 from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
 from gate.runtime.loop import Gate
 from gate.runtime.settings import BATCH_RECORDS_MAX, GateSettings, Ports
+from loadtest.trust import DAY_MS, envelope, root_envelope
 from loadtest.workload import Kind, Person, person, policy_source
 
 RUNTIME_LINE = "runtime governance-gate/loadtest sha256:" + "00" * 32
-DAY_MS = 86_400_000
 
 
 class _Counted:
@@ -67,7 +67,7 @@ class LoadGate:
         self.topics = topics_of(self.name)
         self.partitions = partitions
         self.keys = derive_keys(hashlib.sha256(b"lineage secret of the load test").digest())
-        self.root_envelope = _root(self.domain, self.audience, clock.now_ms())
+        self.root_envelope = root_envelope(self.domain, self.audience, clock.now_ms())
         self.trust: TrustRoot = verify_first(self.root_envelope)
         self.telemetry = _Counted()
         self.stores = RocksStateStore(folder / "state")
@@ -161,7 +161,7 @@ class LoadGate:
         identity = self.reader.topic(self.topics.requests)
         assert identity is not None
         payload = build_activation(
-            _envelope(dsse.POLICY, self.bundle, "author"),
+            envelope(dsse.POLICY, self.bundle, "author"),
             mode="enforce",
             audience=self.audience,
             topic_id=identity.topic_id,
@@ -169,8 +169,8 @@ class LoadGate:
             activation_sequence=1,
             not_after_ms=self._clock.now_ms() + DAY_MS,
         )
-        envelope = _envelope(dsse.ACTIVATION, payload, "activator-1", "activator-2")
-        value = encode_control_record(ControlRecord(2, envelope))
+        signed = envelope(dsse.ACTIVATION, payload, "activator-1", "activator-2")
+        value = encode_control_record(ControlRecord(2, signed))
         self._publisher.publish(
             [
                 OutputRecord(self.topics.requests, number, None, value)
@@ -178,48 +178,3 @@ class LoadGate:
             ],
             transactional_id=control_transactional_id(self.name),
         )
-
-
-def _envelope(payload_type: str, payload: bytes, *signers: str) -> bytes:
-    message = dsse.pae(payload_type, payload)
-    signatures = tuple((person(n).id, person(n).private.sign(message)) for n in signers)
-    return dsse.encode_envelope(dsse.Envelope(payload_type, payload, signatures))
-
-
-def _root(domain: str, audience: str, now_ms: int) -> bytes:
-    def key(name: str, **scopes: object) -> dict[str, object]:
-        return {"holder": name, "key": person(name).public.hex(), "status": "active", **scopes}
-
-    every = ["*"]
-    payload = jcs.canonical(
-        {
-            "format": "gate-trust-root/1",
-            "domain": domain,
-            "version": 1,
-            "previous": None,
-            "issued_ms": now_ms - DAY_MS,
-            "expires_ms": now_ms + 365 * DAY_MS,
-            "root": {"keys": [{"holder": "r", "key": person("r").public.hex()}], "threshold": 1},
-            "checkpoint_keys": [
-                {
-                    "key": person("checkpoint").public.hex(),
-                    "origins": [f"{audience}/"],
-                    "status": "active",
-                }
-            ],
-            "pins": [],
-            "roles": {
-                "policy_author": {"keys": [key("author", policies=every)], "threshold": 1},
-                "policy_activator": {
-                    "keys": [
-                        key("activator-1", policies=every, gates=every),
-                        key("activator-2", policies=every, gates=every),
-                    ],
-                    "threshold": 2,
-                },
-                "requester": [key("requester", actors=every)],
-                "signal_issuer": [key("bureau", issuer="credit-bureau", signals=every)],
-            },
-        }
-    )
-    return _envelope(dsse.TRUST_ROOT, payload, "r")

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from gate.demo.main import run_demo
 from gate.demo.planted import CASES
 from gate.demo.report import next_commands, text_of, values_of
 from gate.demo.summary import Summary
+from tests.next_commands import unanswered
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
@@ -104,20 +104,9 @@ def test_the_evidence_is_of_an_approval_and_verified_elsewhere(summary: Summary)
 
 @pytest.mark.slow
 def test_what_to_try_next_can_be_typed_as_it_is_printed(summary: Summary) -> None:
-    answers = {}
     for line in next_commands(summary):
         assert f"  {summary.command} {line}\n" in text_of(summary)
-        ended = subprocess.run(
-            [sys.executable, "-m", "gate", *shlex.split(line)],
-            cwd=summary.folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        answers[line] = (ended.returncode, ended.stderr if ended.returncode else "")
-    assert answers == dict.fromkeys(next_commands(summary), (0, ""))
+    assert unanswered(summary, ENVIRONMENT) == {}
 
 
 def test_progress_is_told_step_by_step_without_escapes(summary: Summary, told: io.StringIO) -> None:

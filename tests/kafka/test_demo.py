@@ -2,7 +2,6 @@
 
 import io
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -21,11 +20,12 @@ from gate.demo import main as of_a_run
 from gate.demo.main import run_demo
 from gate.demo.planted import CASES
 from gate.demo.processes import DemonstrationFailed
-from gate.demo.report import next_commands, text_of
+from gate.demo.report import text_of
 from gate.demo.summary import Summary
 from gate.demo.verdicts import read_verdicts
 from gate.ports import TopicPartition
 from tests.kafka.local import ROOT, LocalKafka
+from tests.next_commands import unanswered
 from tests.unit.cli.harness import without_gate_variables
 
 APPLICATIONS, PARTITIONS = 120, 6
@@ -202,19 +202,7 @@ def script(folder: Path, *options: str) -> list[str]:
 
 @pytest.mark.slow
 def test_what_to_try_next_can_be_typed_as_it_is_printed(summary: Summary) -> None:
-    answers = {}
-    for line in next_commands(summary):
-        ended = subprocess.run(
-            [sys.executable, "-m", "gate", *shlex.split(line)],
-            cwd=summary.folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        answers[line] = (ended.returncode, ended.stderr if ended.returncode else "")
-    assert answers == dict.fromkeys(next_commands(summary), (0, ""))
+    assert unanswered(summary, ENVIRONMENT) == {}
 
 
 @pytest.mark.slow

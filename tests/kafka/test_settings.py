@@ -46,9 +46,11 @@ def every_client(connection: Connection) -> list[dict[str, object]]:
         "bootstrap.servers",
         "allow.auto.create.topics",
         "unknown",
+        "ssl.engine.location",
+        "sasl.kerberos.kinit.cmd",
     ],
 )
-def test_what_exactly_once_rests_on_can_not_be_given(name: str) -> None:
+def test_what_exactly_once_rests_on_or_runs_code_can_not_be_given(name: str) -> None:
     with pytest.raises(ConfigInvalid, match=name.replace(".", r"\.")):
         Connection(bootstrap_servers="b:1", properties={name: "x"})
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gate.core.topics import init_transactional_id
-from gate.errors import PartitionStopped, StoreDamaged
-from gate.ports import EventKind, OutputRecord, TopicPartition
+from gate.errors import ConfigInvalid, PartitionStopped, StoreDamaged
+from gate.ports import EventKind, OutputRecord, Publisher, TopicPartition
 from gate.runtime.partition import Phase
+from gate.runtime.settings import LAG_INTERVAL_MS, MARKER_WAIT_MS
+from gate.views import Committed, GateView, PartitionView
 from tests.builders import GATE
 from tests.planted import planted
 from tests.simulation.gate_world import SimulatedGate
@@ -48,6 +50,105 @@ def test_a_first_start_that_died_in_its_transaction_is_repeated(
     gate.submit_some(8)
     gate.live()
     gate.audit()
+
+
+class Rival(SimulatedGate):
+    """Somebody else begins the lineage between this one's first check and its transaction."""
+
+    has_begun = False
+
+    def publisher(self) -> Publisher:
+        publisher = super().publisher()
+        if self.has_begun:
+            return publisher
+        self.has_begun = True
+        begin = publisher.publish_with_offsets
+
+        def after_the_rival(*arguments: object, **named: object) -> None:
+            self.init()
+            begin(*arguments, **named)
+
+        publisher.publish_with_offsets = after_the_rival
+        return publisher
+
+
+def test_of_two_first_starts_the_later_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="no committed offset"):
+        Rival(5)
+
+
+def test_without_the_second_check_there_are_two_beginnings() -> None:
+    guard = "_wait_for_nothing(topics, gate, requests.partition_count, reader, clock)"
+    with planted("gate.runtime.first_start", guard, "None"):
+        gate = Rival(5)
+    with pytest.raises(PartitionStopped):
+        gate.live()
+
+
+def ready_events(marker_wait_ms: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Count how often two partitions became ready while markers came up to 40 ms late."""
+    monkeypatch.setattr("gate.runtime.settled.MARKER_WAIT_MS", marker_wait_ms)
+    gate = SimulatedGate(6, partitions=2, marker_delay_ms_max=40)
+    gate.activate()
+    gate.submit_some(60)
+    gate.run(batch_records_max=5)
+    gate.audit()
+    return len(gate.telemetry.of(EventKind.PARTITION_READY))
+
+
+def test_late_markers_are_waited_for_and_doubt_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ready_events(MARKER_WAIT_MS, monkeypatch) == 2
+
+
+def test_without_the_wait_late_markers_send_all_through_assignment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ready_events(0, monkeypatch) > 2
+
+
+def test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it() -> None:
+    gate = SimulatedGate(7, partitions=1)
+    gate.activate()
+    gate.live()
+    held = gate.log.output(transactional_id="somebody", input_topic=TOPICS.requests)
+    held.open()
+    held.begin()
+    held.produce(OutputRecord(TOPICS.requests, 0, b"key", b"value"))
+    running, seen = gate.gate(), Views()
+    object.__setattr__(running.ports, "monitor", seen)
+    began_ms = gate.clock.monotonic_ms()
+
+    def act(turn: int) -> None:
+        gate.world.clock.advance(1_000)
+        if turn == 10:
+            gate.submit_some(4)
+        if turn == 45:
+            held.abort()
+        seen.at_ms = gate.clock.monotonic_ms() - began_ms
+
+    running.run(should_stop=turns(70, act))
+    pinned = [at_ms for at_ms, view in seen.ready if view.is_input_pinned]
+    assert 15_000 <= pinned[0] <= 15_000 + 3 * LAG_INTERVAL_MS
+    assert max(view.input_lag for _, view in seen.ready) >= 5
+    last = seen.ready[-1][1]  # the marker of the end is an offset, too, and no record
+    assert (last.is_input_pinned, last.input_lag) == (False, 1)
+
+
+class Views:
+    """A monitor that keeps the views of the one partition while it is ready."""
+
+    def __init__(self) -> None:
+        self.at_ms = 0
+        self.ready: list[tuple[int, PartitionView]] = []
+
+    def turned(self, view: GateView) -> None:
+        self.ready += [(self.at_ms, item) for item in view.partitions if item.phase == "ready"]
+
+    def stepped(self) -> None:
+        pass
+
+    def committed(self, transaction: Committed) -> None:
+        pass
 
 
 def turns(count: int, act: Callable[[int], None] = lambda _: None) -> Callable[[], bool]:

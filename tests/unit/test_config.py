@@ -103,6 +103,11 @@ def test_each_value_says_where_it_came_from(file, monkeypatch):
             ":6: `log.partitions`: expected an integer from 1 to 1024",
         ),
         ('"gate-0"', '"gate 0"', ":3: `slot`: expected 1 to 64 ASCII letters"),
+        (
+            "[trust]",
+            "[run]\nbatch_records_max = 20001\n[trust]",
+            "expected an integer from 1 to 20000",
+        ),
         ('"gate-0"', '"a\\u0007b"', "got `a\\x07b`"),
         ('"gate-0"', "gate-0", ":3:8: not TOML: invalid value"),
         ('slot = "gate-0"\n', "", ": key `slot` is missing: expected 1 to 64 ASCII letters"),

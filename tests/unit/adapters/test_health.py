@@ -15,29 +15,12 @@ from gate.adapters import pages as served
 from gate.adapters.health import ALIVE_MS, Health
 from gate.adapters.pages import CONNECTIONS_MAX, HEAD_BYTES_MAX, Page, Pages, json_page
 from gate.errors import ConfigInvalid
-from gate.views import GateView, PartitionView, PolicyView
+from gate.views import GateView, PartitionView
 from tests.planted import planted
+from tests.views import a_partition
 from tests.worlds import StillClock
 
 LOCAL = "127.0.0.1"
-POLICY = PolicyView("loans", "1.0.0", "ab" * 32)
-
-
-def a_partition(number: int = 0, **changes: object) -> PartitionView:
-    return PartitionView(
-        **{
-            "number": number,
-            "phase": "ready",
-            "cause": "",
-            "text": "",
-            "restore_remaining": 0,
-            "tree_size": 7,
-            "input_lag": 3,
-            "is_input_pinned": False,
-            "policies": (POLICY,),
-            **changes,
-        }
-    )
 
 
 def a_view(*partitions: PartitionView, **changes: object) -> GateView:
@@ -88,6 +71,16 @@ def test_what_is_insecure_is_said_also_when_ready() -> None:
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
+        (
+            a_view(a_partition(is_input_pinned=True)),
+            {
+                "condition": "input_pinned",
+                "partition": 0,
+                "phase": "ready",
+                "text": "a transaction of somebody else holds the input: "
+                "nothing behind it can be read",
+            },
+        ),
         (
             a_view(a_partition(3, phase="stopped", cause="pinned", text="held at 7")),
             {

@@ -11,6 +11,7 @@ from gate.core.reasons import Code
 from gate.errors import RENEWAL_CAUSES, STOP_CAUSES
 from gate.ports import EventKind
 from gate.views import Committed, GateView, PartitionView, PolicyView
+from tests.views import a_partition
 
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -30,23 +31,6 @@ NAMES = {
     "gate_transaction_seconds",
     "gate_transactions_total",
 }
-
-
-def a_partition(number: int = 0, **changes: object) -> PartitionView:
-    return PartitionView(
-        **{
-            "number": number,
-            "phase": "ready",
-            "cause": "",
-            "text": "",
-            "restore_remaining": 0,
-            "tree_size": 7,
-            "input_lag": 3,
-            "is_input_pinned": False,
-            "policies": (PolicyView("loans", "1.0.0", "ab" * 32),),
-            **changes,
-        }
-    )
 
 
 def a_transaction(**changes: object) -> Committed:

@@ -11,11 +11,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rocksdict import Rdict
 
+from gate.adapters import rocksdb
 from gate.adapters.rocksdb import RocksStateStore
 from gate.errors import StoreDamaged, StoreFailed
 from gate.ports import EMPTY_POSITION, StateChange
 from tests.conformance.test_store_conformance import IDENTITY, POSITION, admission, control
+from tests.planted import planted
 
 BATCHES = 40
 BATCH_SIZE = 100
@@ -139,3 +142,49 @@ def test_an_iteration_over_damage_does_not_end_silently(tmp_path: Path) -> None:
     with pytest.raises(StoreDamaged):
         store.control_items()
     store._database.close()
+
+
+class Unclosable:
+    """A database that is refused its end, as RocksDB does after its background work met damage.
+
+    Real damage brings that about by the library's own timing: once in some dozens of runs of
+    `tests/kafka/test_stores.py`.
+    """
+
+    def __init__(self, *arguments: object, **named: object) -> None:
+        self._real = Rdict(*arguments, **named)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+    def close(self) -> None:
+        self._real.close()
+        raise Exception("Corruption: block checksum mismatch")  # noqa: TRY002 - the library's own
+
+
+@pytest.fixture
+def unclosable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RocksStateStore:
+    stores = RocksStateStore(tmp_path)
+    store = stores.open(3)
+    store.apply([admission(1)], POSITION, IDENTITY)
+    store.close()
+    (path,) = (tmp_path / "3").glob("*.sst")
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1  # in the one data block: opening goes well, reading the position does not
+    path.write_bytes(content)
+    monkeypatch.setattr(rocksdb, "Rdict", Unclosable)
+    return stores
+
+
+def test_a_damaged_store_whose_end_is_refused_is_damaged(unclosable: RocksStateStore) -> None:
+    with pytest.raises(StoreDamaged):
+        unclosable.open(3)
+
+
+def test_without_the_guard_the_refused_end_hides_the_damage(unclosable: RocksStateStore) -> None:
+    with (
+        planted("gate.adapters.rocksdb", "suppress(Exception)", "suppress()"),
+        pytest.raises(Exception, match="block checksum mismatch") as raised,
+    ):
+        unclosable.open(3)
+    assert type(raised.value) is Exception
