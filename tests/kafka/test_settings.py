@@ -114,4 +114,6 @@ def test_a_cluster_that_is_not_there_is_unreachable_and_says_why() -> None:
 
     with pytest.raises(Unreachable, match=r"(?s)can not be reached.*_TRANSPORT"):
         reader.topic("any")
+    with pytest.raises(Unreachable, match=r"(?s)can not be reached.*leaders of topic"):
+        reader._know("any")  # as when the brokers go between ends and records
     reader.close()

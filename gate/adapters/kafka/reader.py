@@ -224,7 +224,11 @@ class KafkaReader:
     def _know(self, topic: str) -> None:
         """Look for a topic's leaders: the client would look for those new to it once a second."""
         if topic not in self._known:
-            self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S)
+            try:
+                self._consumer.list_topics(topic, timeout=REQUEST_TIMEOUT_S)
+            except KafkaException as error:
+                doing, why = f"leaders of topic `{topic}`", told(error_of(error))
+                raise self._reasons.unreachable(doing, why, self._servers) from error
             self._known.add(topic)
 
     def _settings(self, name: str) -> Mapping[str, str] | None:
