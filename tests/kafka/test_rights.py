@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
 
 from gate.adapters.kafka import KafkaInput
 from gate.adapters.kafka.errors import at_the_end, in_transaction
+from gate.adapters.kafka.offsets import GroupOffsets
 from gate.errors import GateError, OutcomeUnknown, TransactionAborted, Unreachable
 from gate.ports import OffsetCommit, OutputRecord, TopicPartition
 from tests.kafka.hostile import HostileWorld
@@ -226,6 +227,19 @@ def test_a_question_that_may_not_be_asked_names_the_right(
         pytest.raises(Unreachable, match=rf"(?s){place.name}.*grant this principal"),
     ):
         ask(place)
+
+
+@pytest.mark.parametrize("has_asked", [False, True])
+def test_a_group_that_may_not_be_looked_up_is_a_missing_right_and_not_a_pending_offset(
+    place: Place, *, has_asked: bool
+) -> None:
+    """The client tells such a refusal beside the question, which it lets time out."""
+    offsets = GroupOffsets(place.connection, place.name)
+    with denied(place, ResourceType.GROUP, AclOperation.ALL):
+        for _ in range(1 + has_asked):
+            with pytest.raises(Unreachable, match=rf"(?s){place.name}.*grant this principal READ"):
+                offsets.committed(place.name, [0])
+    offsets.close()
 
 
 def test_a_topic_is_known_without_the_right_to_read_its_settings(place: Place) -> None:

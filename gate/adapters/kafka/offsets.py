@@ -33,6 +33,8 @@ class GroupOffsets:
         self._consumer = Consumer(unjoined_properties(connection, group_id, self._reasons))
         self._patience_s = _FIRST_S
         """How long to wait for an answer; less once the coordinator has been found."""
+        self._refusal: KafkaError | None = None
+        """A missing right that the client told, once, while it looked for the coordinator."""
 
     def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, OffsetCommit | None]:
         """Return the stable offsets; the client asks again by itself while one is not stable.
@@ -41,7 +43,9 @@ class GroupOffsets:
         """
         asked_for = [ClientPartition(topic, partition) for partition in partitions]
         found: dict[int, OffsetCommit | None] = dict.fromkeys(partitions)
-        for item in self._ask(asked_for):
+        answers = self._ask(asked_for)
+        self._refusal = None
+        for item in answers:
             if item.error is not None:
                 raise self._failed(item.error, f" of partition {item.partition}")
             if item.offset >= 0:
@@ -62,7 +66,8 @@ class GroupOffsets:
                 return self._consumer.committed(asked_for, timeout=self._patience_s)
             except KafkaException as raised:
                 error = error_of(raised)
-                if not is_on_its_way(error) or time.monotonic() > deadline:
+                self._look_for_a_refusal()
+                if self._refusal or not is_on_its_way(error) or time.monotonic() > deadline:
                     raise self._failed(error, "") from raised
             time.sleep(_ASK_AGAIN_S)
 
@@ -70,10 +75,21 @@ class GroupOffsets:
         doing = f"committed offsets{where} of group `{self._group_id}`"
         if is_denied(error):
             return denied(error, doing)
-        self._consumer.poll(0)  # lets the error callback tell what happened meanwhile
+        if self._refusal is not None:
+            return denied(self._refusal, doing)
         if error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
             return Pending(f"{doing}: {told(error)}")
         is_late = error.code() == KafkaError._TIMED_OUT  # noqa: SLF001
         if is_late and not self._reasons.has_line_error:
             return Pending(f"{doing}: an unfinished transaction holds one")
         return self._reasons.unreachable(doing, told(error), self._servers)
+
+    def _look_for_a_refusal(self) -> None:
+        """Take what the client queued beside a question that it lets time out.
+
+        Polling also lets the error callback tell what happened meanwhile.
+        """
+        while (queued := self._consumer.poll(0)) is not None:
+            error = queued.error()
+            if error is not None and is_denied(error):
+                self._refusal = error
