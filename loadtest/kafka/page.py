@@ -24,8 +24,10 @@ _CONTENDERS = {
     "signed": "the gate, `signed` requests (two Ed25519 checks each)",
     "without-ends-check": "the gate without the check before each begin",
     "at-least-once": "the gate without transactions, at least once",
-    "quix": "Quix Streams, exactly-once, decisions not signed",
-    "quix-signed": "Quix Streams, exactly-once, one Ed25519 signature a decision",
+    "quix": "Quix Streams, the same job, decisions not signed",
+    "quix-signed": "Quix Streams, the same job, one Ed25519 signature a decision",
+    "quix-short": "Quix Streams, rules as Python and a short decision, not signed",
+    "quix-short-signed": "Quix Streams, rules as Python and a short decision, signed each",
     "pass-through": "pass-through: consume, produce, commit; nothing decided",
 }
 _LATENCIES = {"latency-quarter": "a quarter", "latency-half": "half"}
@@ -86,7 +88,7 @@ _TARGETS = (
         "decisions/s per core, `signed`", "signed", _median("per_s_core"), must=5_000, aim=10_000
     ),
     _Target(
-        "against Quix Streams with a signature each",
+        "against Quix Streams at the same job, a signature each",
         "quix-signed",
         _over_open,
         must=3,
@@ -162,12 +164,17 @@ The workloads are in `loadtest/workload.py`, the contenders in `loadtest/kafka/`
 * Every contender shares its cores with the broker: compare ratios rather than absolutes.
 * The gate is the command `gate run` and nothing else. The variants are the same process with one
   thing taken out (`loadtest/kafka/variants.py`); neither is offered as an option.
-* Quix Streams does the same job in good faith (`loadtest/kafka/quix_job.py`): the same Avro
-  requests decoded with fastavro, duplicates in its state store with its changelog, the same ten
-  rules as plain Python, exactly-once with transactions as large as the gate's, lz4, an Avro
-  decision to one of two topics. It has no rule language, no declared bounds of parameters, no
-  Merkle tree, no checkpoint, no lineage, and no proof that others can verify. It brings
-  confluent-kafka 2.12, the gate runs on the newest.
+* Quix Streams does the same job in good faith (`loadtest/kafka/quix/same_job.py`): the gate's
+  Avro requests and its policy bundle in, the gate's decision records out (its own strict readers
+  count them), by fastavro; declared bounds, the ten rules in one call of the same CEL engine,
+  duplicates in its state store with its changelog, exactly-once with transactions as large as the
+  gate's, lz4, rare garbage collection as in the gate. A test shows that it decides what the gate
+  decides. It has no placement check, no strict decoding, no Merkle tree, no checkpoint, no lineage
+  and no proof that others can verify. It brings confluent-kafka 2.12, the gate runs on the newest.
+* The short job (`loadtest/kafka/quix/short_job.py`) is the least that could do: the rules as plain
+  Python, so that a new policy is a new program; no declared bounds; a decision of fifteen fields
+  that does not say what was evaluated. It shows how much of the same job's time is the writing of
+  the whole decision by fastavro and the rules as data, and how much is Quix Streams.
 * The pass-through has the gate's own client settings and commits its offsets in the transaction.
 * Latency runs from the intended sending time, so a generator or a gate that stalls is counted
   against the gate; a run whose generator was late is refused. Processes of generator, reader,

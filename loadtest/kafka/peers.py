@@ -5,12 +5,16 @@ counted like the gate's: every request one decision, no key approved twice.
 """
 
 import io
+import json
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import fastavro
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -18,19 +22,28 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from gate import wiring
 from gate.adapters.kafka import Connection, KafkaPublisher
 from gate.adapters.kafka.settings import reader_properties
+from gate.authoring.pack import pack
+from gate.core.values import APPROVED, Decision
+from gate.core.wire.entry import read_entry
+from gate.core.wire.record import read_decision_record
 from gate.ports import OutputRecord
 from loadtest.kafka.broker import ROOT
 from loadtest.kafka.gates import DOMAIN, PARTITIONS, REPEATED_PART, Bench
 from loadtest.kafka.process import Failed, Watched, module, watched
 from loadtest.kafka.progress import say
-from loadtest.kafka.quix_decision import DECISION, HEADER_BYTES
-from loadtest.workload import requests
+from loadtest.kafka.quix import short_decision
+from loadtest.workload import policy_source, requests
 
 QUIX_VERSION = "3.28.1"
 _VENV = ROOT / "build" / "quix" / ".venv"
-_JOB = Path(__file__).with_name("quix_job.py")
+_JOB = Path(__file__).parent / "quix" / "job.py"
+_AUDIENCE = f"{DOMAIN}/peers"
+_SHARED = ("fastavro", "cryptography", "cel-expr-python")
+"""What the job uses beside Quix Streams, in the gate's own versions."""
 _COPIES = 6
 _COUNT_TIMEOUT_S = 120
+
+QuixKind = Literal["same", "short"]
 
 
 def quix_python() -> Path:
@@ -43,7 +56,8 @@ def quix_python() -> Path:
     if not marker.exists():
         say(f"making the environment of Quix Streams {QUIX_VERSION}, once")
         subprocess.run([sys.executable, "-m", "venv", str(_VENV)], check=True)
-        wanted = (f"quixstreams=={QUIX_VERSION}", "fastavro", "cryptography")
+        wanted = [f"quixstreams=={QUIX_VERSION}"]
+        wanted += [f"{name}=={version(name)}" for name in _SHARED]
         quiet = ("--quiet", "--disable-pip-version-check")
         subprocess.run([str(python), "-m", "pip", "install", *quiet, *wanted], check=True)
         marker.touch()
@@ -55,11 +69,19 @@ class Peers:
 
     def __init__(self, bench: Bench, count: int) -> None:
         self._broker, self._folder = bench.broker, bench.folder
-        self._batch = str(bench.batch_records_max)
+        self._batch = bench.batch_records_max
+        self._bundle = pack(
+            policy_source("open"),
+            "load.policy.yaml",
+            domain=DOMAIN,
+            previous=None,
+            tests_sha256=None,
+        )
+        self._approved_count = -1
         made = requests(
             "open",
             count,
-            audience=f"{DOMAIN}/peers",
+            audience=_AUDIENCE,
             domain=DOMAIN,
             partitions=PARTITIONS,
             now_ms=wiring.clock().now_ms(),
@@ -86,7 +108,7 @@ class Peers:
             sink,
             name,
             str(self.copies_count),
-            self._batch,
+            str(self._batch),
         )
         with watched(module("loadtest.kafka.pass_through", *line)) as process:
             process.finish()
@@ -96,41 +118,43 @@ class Peers:
         self._broker.remove_topics(name)
         return process
 
-    def quix(self, name: str, *, is_signed: bool) -> Watched:
+    def quix(self, name: str, kind: QuixKind, *, is_signed: bool) -> Watched:
         """Decide the whole input with Quix Streams, and count its decisions. Raises `Failed`."""
-        python = quix_python()
         self._broker.create_topics([f"{name}.approved", f"{name}.denied"], PARTITIONS)
-        line = [
-            str(python),
-            str(_JOB),
-            self._broker.bootstrap,
-            "peers.requests",
-            name,
-            str(self.requests_count),
-            self._batch,
-            str(self._folder / name),
-            str(ROOT / "schemas" / "action-request.avsc"),
-            *(["sign"] if is_signed else []),
-        ]
-        with watched(line) as process:
+        given = {
+            "bootstrap": self._broker.bootstrap,
+            "source": "peers.requests",
+            "prefix": name,
+            "records": self.requests_count,
+            "batch": self._batch,
+            "state": str(self._folder / name),
+            "schemas": str(ROOT / "schemas"),
+            "bundle": self._bundle.decode(),
+            "audience": _AUDIENCE,
+            "kind": kind,
+            "is_signed": is_signed,
+        }
+        with watched([str(quix_python()), str(_JOB), json.dumps(given)]) as process:
             process.finish()
-        self._count(name)
+        self._count(name, _APPROVED_KEY[kind])
         self._broker.remove_topics(name)
         return process
 
-    def _count(self, name: str) -> None:
-        schema = fastavro.parse_schema(DECISION)
-        decided, approved, keys = 0, 0, set()
+    def _count(self, name: str, approved_key: Callable[[bytes], bytes | None]) -> None:
+        """Expect a decision for each request, no key approved twice, and all jobs to agree."""
+        decided, approved = 0, Counter[bytes]()
         for value in self._values([f"{name}.approved", f"{name}.denied"]):
-            read = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), schema)
             decided += 1
-            if read["outcome"] == "APPROVED":
-                approved += 1
-                keys.add(read["admission_key"])
-        if decided != self.requests_count or approved != len(keys) or not approved:
+            key = approved_key(value)
+            if key is not None:
+                approved[key] += 1
+        if self._approved_count < 0:
+            self._approved_count = len(approved)
+        found = (decided, approved.total(), len(approved))
+        expected = (self.requests_count, self._approved_count, self._approved_count)
+        if found != expected:
             raise Failed(
-                f"`{name}`: expected {self.requests_count} decisions and no key approved twice,"
-                f" found {decided}, {approved} approvals of {len(keys)} keys"
+                f"`{name}`: expected decisions, approvals, approved keys {expected}, found {found}"
             )
 
     def _values(self, topics: list[str]) -> Iterator[bytes]:
@@ -153,3 +177,25 @@ class Peers:
                 else:
                     raise Failed(f"{topics} could not be read: {error}")
         consumer.close()
+
+
+def _approved_by_the_same_job(value: bytes) -> bytes | None:
+    """Return the approved key. The gate's own strict readers accept the record, or raise."""
+    entry = read_entry(read_decision_record(value).entry)
+    assert isinstance(entry, Decision)
+    return entry.admission_key if entry.outcome == APPROVED else None
+
+
+def _approved_by_the_short_job(value: bytes) -> bytes | None:
+    stream = io.BytesIO(value[short_decision.HEADER_BYTES :])
+    read = fastavro.schemaless_reader(stream, _SHORT, None)
+    assert isinstance(read, dict)
+    key: str = read["admission_key"]
+    return key.encode() if read["outcome"] == short_decision.APPROVED else None
+
+
+_SHORT = fastavro.parse_schema(short_decision.DECISION)
+_APPROVED_KEY: dict[QuixKind, Callable[[bytes], bytes | None]] = {
+    "same": _approved_by_the_same_job,
+    "short": _approved_by_the_short_job,
+}

@@ -16,8 +16,10 @@ _BARS = {
     "open": ("gate, open", _GATE),
     "at-least-once": ("gate, at least once", _VARIANT),
     "without-ends-check": ("gate, no ends check", _VARIANT),
-    "quix": ("Quix Streams", _PEER),
-    "quix-signed": ("Quix Streams, decisions signed", _PEER),
+    "quix": ("Quix Streams, same job", _PEER),
+    "quix-signed": ("Quix Streams, same job, signed each", _PEER),
+    "quix-short": ("Quix Streams, short job", _PEER),
+    "quix-short-signed": ("Quix Streams, short job, signed each", _PEER),
     "signed": ("gate, signed requests", _GATE),
 }
 _LOADS = {"latency-quarter": ("a quarter", "#4ba3c7"), "latency-half": ("half", _GATE)}

@@ -48,8 +48,10 @@ def measure(bench: Bench, results: Results, *, sizes: Sizes, rounds: int) -> dic
         "without-ends-check": gate("open", sizes.open, _VARIANT, "without-ends-check"),
         "signed": gate("signed", sizes.signed),
         "pass-through": peers.pass_through,
-        "quix": lambda name: peers.quix(name, is_signed=False),
-        "quix-signed": lambda name: peers.quix(name, is_signed=True),
+        "quix": lambda name: peers.quix(name, "same", is_signed=False),
+        "quix-signed": lambda name: peers.quix(name, "same", is_signed=True),
+        "quix-short": lambda name: peers.quix(name, "short", is_signed=False),
+        "quix-short-signed": lambda name: peers.quix(name, "short", is_signed=True),
     }
     runs: dict[str, list[Run]] = {name: [] for name in contenders}
     for number in range(1, rounds + 1):
@@ -76,6 +78,8 @@ def contenders_of(sizes: Sizes, peers: Peers) -> dict[str, int]:
         "pass-through": peers.copies_count,
         "quix": peers.requests_count,
         "quix-signed": peers.requests_count,
+        "quix-short": peers.requests_count,
+        "quix-short-signed": peers.requests_count,
     }
 
 

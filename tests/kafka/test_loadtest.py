@@ -17,7 +17,8 @@ from tests.kafka.local import LocalKafka, Missing, jvm
 ROOT = Path(__file__).parents[2]
 FIGURES = {
     *("open", "signed", "at-least-once", "without-ends-check", "pass-through"),
-    *("quix", "quix-signed", "latency-quarter", "latency-half", "fill", "restart", "rebuild"),
+    *("quix", "quix-signed", "quix-short", "quix-short-signed"),
+    *("latency-quarter", "latency-half", "fill", "restart", "rebuild"),
     *("steps-open", "steps-signed"),
 }
 
