@@ -388,6 +388,7 @@ class EventKind(Enum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     PRODUCER_RENEWED = "producer_renewed"
     LOG_UNREACHABLE = "log_unreachable"
+    INPUT_PINNED = "input_pinned"
     CONTROL_ACCEPTED = "control_accepted"
     CONTROL_REFUSED = "control_refused"
 

@@ -27,6 +27,7 @@ from gate.runtime.absence import Absence
 from gate.runtime.assignment import advance
 from gate.runtime.batching import Cut, cut_batch
 from gate.runtime.ending import is_at_an_end, is_caught_up, raise_if_stopped
+from gate.runtime.input_ends import InputEnds
 from gate.runtime.isolation import Isolation
 from gate.runtime.partition import OwnedPartition, Phase
 from gate.runtime.picture import Picture, take_picture
@@ -75,10 +76,13 @@ class Gate:
         ports = self.ports
         ports.telemetry.emit(EventKind.GATE_STARTED, runtime=self.settings.runtime_line)
         watch = Watch(self.settings, ports)
-        showing = Showing(self.settings, ports)
+        ends = InputEnds(self.settings.topics.requests, ports)
+        showing = Showing(ports.monitor, ends)
         try:
             ports.output.open()
             while not should_stop():
+                if not self._absence.text:
+                    ends.look(self.partitions)
                 showing.show(self.partitions, self._renewal_cause, self._absence.text)
                 self._look(watch)
                 if not self._turn() and until_caught_up and self._is_caught_up():

@@ -132,6 +132,28 @@ def test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it() -> None:
     assert max(view.input_lag for _, view in seen.ready) >= 5
     last = seen.ready[-1][1]  # the marker of the end is an offset, too, and no record
     assert (last.is_input_pinned, last.input_lag) == (False, 1)
+    (told,) = gate.telemetry.of(EventKind.INPUT_PINNED)
+    assert told["partition"] == 0
+
+
+def test_an_input_held_twice_is_told_twice_also_without_a_monitor() -> None:
+    gate = SimulatedGate(7, partitions=1)
+    gate.activate()
+    gate.live()
+    held = gate.log.output(transactional_id="somebody", input_topic=TOPICS.requests)
+    held.open()
+
+    def act(turn: int) -> None:
+        gate.world.clock.advance(1_000)
+        if turn in {1, 50}:
+            held.begin()
+            held.produce(OutputRecord(TOPICS.requests, 0, b"key", b"value"))
+        if turn in {40, 90}:
+            held.abort()
+
+    gate.gate().run(should_stop=turns(100, act))
+    first, second = gate.telemetry.of(EventKind.INPUT_PINNED)
+    assert first["last_stable"] < second["last_stable"]
 
 
 class Views:
