@@ -2,7 +2,13 @@
 
 from gate.errors import Unreachable
 from gate.ports import EventKind
-from gate.runtime.settings import PIN_DEADLINE_MS, WAIT_MS, GateSettings, Ports
+from gate.runtime.settings import (
+    ABSENT_WAIT_MS_MAX,
+    PIN_DEADLINE_MS,
+    WAIT_MS,
+    GateSettings,
+    Ports,
+)
 
 
 class Absence:
@@ -18,14 +24,15 @@ class Absence:
         """Whether transactions fail, though questions may be answered: a right to write is gone."""
 
     def wait(self, gone: Unreachable) -> None:
-        """Wait a moment for what may come back; raises `gone` past the deadline."""
+        """Wait an eighth of the absence, at most half a second; raises `gone` past the deadline."""
         now_ms = self._ports.clock.monotonic_ms()
         if not self.text:
             self._since_ms, self.text = now_ms, str(gone)
             self._ports.telemetry.emit(EventKind.LOG_UNREACHABLE, why=self.text)
         elif now_ms - self._since_ms > PIN_DEADLINE_MS:
             raise gone
-        self._ports.clock.sleep_ms(WAIT_MS)
+        elapsed_ms = now_ms - self._since_ms
+        self._ports.clock.sleep_ms(max(WAIT_MS, min(elapsed_ms // 8, ABSENT_WAIT_MS_MAX)))
 
     def end(self) -> None:
         """Take note that the log did what it is for."""

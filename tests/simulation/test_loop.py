@@ -153,12 +153,20 @@ def test_a_log_that_is_away_for_a_moment_is_waited_for(boundary: Boundary) -> No
     assert gate.telemetry.of(EventKind.LOG_UNREACHABLE)
 
 
-def test_a_log_that_stays_away_ends_the_process() -> None:
-    gate = SimulatedGate(
-        6, [Fault(Boundary.POLL, visit, Way.DID_NOT_HAPPEN) for visit in range(1, 20_000)]
-    )
+TRIES_OF_70_S_MAX = 250
+NOT_ENDED = pytest.raises(pytest.fail.Exception, match="DID NOT RAISE")
+
+
+def test_a_log_that_stays_away_is_tried_ever_less_often_and_ends_the_process() -> None:
+    away = [Fault(Boundary.POLL, visit, Way.DID_NOT_HAPPEN) for visit in range(TRIES_OF_70_S_MAX)]
+    gate = SimulatedGate(6, away)
     with pytest.raises(Unreachable):
         gate.run()
+
+
+def test_without_longer_waits_a_log_away_is_asked_a_hundred_times_a_second() -> None:
+    with planted("gate.runtime.absence", "elapsed_ms // 8", "0"), NOT_ENDED:
+        test_a_log_that_stays_away_is_tried_ever_less_often_and_ends_the_process()
 
 
 def test_the_marker_of_a_dropped_batch_is_cleared() -> None:
