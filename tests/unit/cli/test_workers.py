@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,21 +40,29 @@ os.write(1, b"in order\\n")
 sys.exit(stop.code)
 """
 DEAF = "import os, time; os.write(1, b'up\\n'); time.sleep(60)"
+ALL_UP = """
+import os, sys, time
+os.write(1, b"up\\n")
+while os.path.exists(os.environ["NOT_ALL_UP"]):
+    time.sleep(0.01)
+"""
 
 
 def _ends(code: int) -> str:
-    return f"import os, sys, time; os.write(1, b'up\\n'); time.sleep(0.5); sys.exit({code})"
+    return f"{ALL_UP}sys.exit({code})"
 
 
 def _started(*bodies: str, deadline: float = 9.0, may_end: bool = False) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(
-        [sys.executable, "-c", PARENT.format(deadline=deadline, may_end=may_end), *bodies],
-        env={**without_gate_variables(), "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    lines = sorted(process.stdout.readline() for _ in range(len(bodies) + 1))
+    with tempfile.NamedTemporaryFile() as not_all_up:
+        environment = {"PYTHONPATH": str(ROOT), "NOT_ALL_UP": not_all_up.name}
+        process = subprocess.Popen(
+            [sys.executable, "-c", PARENT.format(deadline=deadline, may_end=may_end), *bodies],
+            env={**without_gate_variables(), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines = sorted(process.stdout.readline() for _ in range(len(bodies) + 1))
     assert lines == ["started\n", *["up\n"] * len(bodies)]
     return process
 
@@ -76,7 +85,7 @@ def test_the_code_of_the_first_that_dies_is_the_end_of_all(code: int) -> None:
 
 
 def test_a_worker_that_a_signal_ends_counts_as_a_bug() -> None:
-    killed = "import os; os.write(1, b'up\\n'); os.kill(os.getpid(), 9)"
+    killed = f"{ALL_UP}os.kill(os.getpid(), 9)"
     with _started(GATE, killed) as process:
         out, said = process.communicate(timeout=20)
     assert (process.returncode, out) == (70, "in order\n")
@@ -90,7 +99,7 @@ def test_a_worker_that_ends_by_itself_stops_the_others_too() -> None:
 
 
 def test_workers_that_may_end_are_waited_for() -> None:
-    slower = "import os, time; os.write(1, b'up\\n'); time.sleep(1.5); os.write(1, b'done\\n')"
+    slower = f"{ALL_UP}time.sleep(1.5); os.write(1, b'done\\n')"
     with _started(_ends(0), slower, may_end=True) as process:
         out, said = process.communicate(timeout=20)
     assert (process.returncode, out, said) == (0, "done\n", "")
