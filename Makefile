@@ -9,7 +9,7 @@ KAFKA := deploy/local-kafka/local_kafka.py
 KAFKA_DEMO := deploy/local-kafka/kafka_demo.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-kafka kafka-needs test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test kafka-slow torture pins clean
+.PHONY: help setup demo demo-kafka kafka-needs test check fmt lint types contracts unit integration slow bench bench-kafka bench-page kafka kafka-stop kafka-test kafka-slow pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,7 +57,7 @@ contracts: $(DEV)
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 unit: $(DEV)
-	$(PYTEST) -n 2 -m "not slow and not torture and not integration and not kafka"
+	$(PYTEST) -n 2 -m "not slow and not integration and not kafka"
 
 integration: $(DEV) ## real processes: start, kill, restart, verify
 	$(PYTEST) -m "integration and not slow"
@@ -80,13 +80,10 @@ kafka: kafka-needs $(RUN) ## start a real Kafka broker on this machine (needs Ja
 	@$(BIN)/python $(KAFKA) start --folder build/kafka
 
 kafka-test: $(DEV) ## the Kafka adapter on a real broker (needs Java 17 and Maven)
-	$(PYTEST) -m "kafka and not slow and not torture"
+	$(PYTEST) -m "kafka and not slow"
 
 kafka-slow: $(DEV) ## tier 2 on a real broker: kills, zombies, lost stores, three nodes
 	$(PYTEST) -m "kafka and slow"
-
-torture: $(DEV) ## tier 3: brokers killed under the gate, until a marker is lost
-	$(PYTEST) -m torture
 
 kafka-stop: ## stop it; its data stay in build/kafka
 	@$(PYTHON) $(KAFKA) stop --folder build/kafka
