@@ -13,6 +13,7 @@ from gate.adapters.embedded.seat import Seat
 from gate.adapters.judging import JudgingFile
 from gate.adapters.rocksdb import RocksStateStore
 from gate.authoring.pack import build_activation, pack
+from gate.config.topic_table import topic_specs
 from gate.core import dsse
 from gate.core.policy.bundle import parse_bundle
 from gate.core.policy.compiled import Policy, compile_policy
@@ -23,7 +24,7 @@ from gate.core.values import ControlRecord
 from gate.core.wire.control_record import encode_control_record
 from gate.core.wire.record import read_lineage_record
 from gate.ports import Clock, EventKind, OutputRecord, TopicPartition
-from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage
 from gate.runtime.loop import Gate
 from gate.runtime.settings import BATCH_RECORDS_MAX, GateSettings, Ports
 from loadtest.trust import DAY_MS, envelope, root_envelope

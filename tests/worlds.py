@@ -10,6 +10,7 @@ from gate.adapters.embedded.publisher import EmbeddedPublisher
 from gate.adapters.embedded.reader import EmbeddedReader
 from gate.adapters.embedded.seat import Seat
 from gate.adapters.memory import MemoryStateStore
+from gate.config.topic_table import topic_specs
 from gate.core.state import derive_keys
 from gate.core.topics import control_transactional_id, topics_of, transactional_id
 from gate.core.trust import verify_first
@@ -29,7 +30,7 @@ from gate.ports import (
     StateStore,
     TopicPartition,
 )
-from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage
 from gate.runtime.loop import Gate
 from gate.runtime.settings import GateSettings, Ports
 from tests.builders import (

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import NamedTuple
 
-from gate.core.topics import Topics
+from gate.core.topics import Topics, TopicSpec
 
 
 class TopicTable(NamedTuple):
@@ -32,3 +32,14 @@ def topic_table(*, insecure_dev: bool) -> TopicTable:
     every = {**durable, **read["every"]}
     settings = {name: {**every, **read[name]} for name in Topics._fields}
     return TopicTable(replicas, settings, durable)
+
+
+def topic_specs(
+    topics: Topics, partition_count: int, *, insecure_dev: bool = True
+) -> tuple[TopicSpec, ...]:
+    """Return the topics of a gate as the table has them; `insecure_dev`: for one broker."""
+    settings = topic_table(insecure_dev=insecure_dev).settings
+    return tuple(
+        TopicSpec(name=name, partition_count=partition_count, settings=settings[kind])
+        for kind, name in topics._asdict().items()
+    )

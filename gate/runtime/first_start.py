@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
-from gate.config.topic_table import topic_table
 from gate.core.genesis import FirstRecords, first_genesis, first_records, genesis_origin
 from gate.core.signature import key_id
 from gate.core.state import LineageKeys
-from gate.core.topics import Topics, TopicSpec, init_transactional_id
+from gate.core.topics import Topics, init_transactional_id
 from gate.core.trust import KeyRefusal, TrustRoot
 from gate.core.values import Genesis
 from gate.errors import ConfigInvalid, Pending, Pinned
@@ -35,17 +34,6 @@ class Beginning(Enum):
 
     BEGINNING = "beginning"
     END = "end"
-
-
-def topic_specs(
-    topics: Topics, partition_count: int, *, insecure_dev: bool = True
-) -> tuple[TopicSpec, ...]:
-    """Return the topics of a gate as the table has them; `insecure_dev`: for one broker."""
-    settings = topic_table(insecure_dev=insecure_dev).settings
-    return tuple(
-        TopicSpec(name=name, partition_count=partition_count, settings=settings[kind])
-        for kind, name in topics._asdict().items()
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ from gate.adapters.clock import SystemClock
 from gate.adapters.embedded import EmbeddedAdmin, EmbeddedPublisher, EmbeddedReader
 from gate.adapters.kafka import Connection, KafkaAdmin, KafkaPublisher, KafkaReader
 from gate.config import Config
-from gate.config.topic_table import topic_table
+from gate.config.topic_table import topic_specs, topic_table
 from gate.core.topics import TopicsWanted
 from gate.errors import ConfigInvalid
 from gate.ports import Admin, LogReader, Publisher
-from gate.runtime.first_start import Beginning, FirstStart, init_lineage, topic_specs
+from gate.runtime.first_start import Beginning, FirstStart, init_lineage
 from gate.wiring.connection_security import check_secure
 from gate.wiring.identities import (
     checkpoint_signer,

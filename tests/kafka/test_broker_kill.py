@@ -22,10 +22,10 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from gate.adapters.kafka import KafkaAdmin, KafkaInput, KafkaOutput
+from gate.config.topic_table import topic_specs
 from gate.core.topics import transactional_id
 from gate.errors import Pending, Unreachable
 from gate.ports import EventKind
-from gate.runtime.first_start import topic_specs
 from tests.builders import GATE
 from tests.kafka.hostile import HostileWorld, Running, check_lines_before_a_tear
 from tests.kafka.local import LocalKafka, Missing

@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import NewPartitions
 
+from gate.config.topic_table import topic_specs
 from gate.errors import Lost, OutcomeUnknown, TransactionAborted
 from gate.ports import OutputRecord, TopicPartition
-from gate.runtime.first_start import topic_specs
 from tests.kafka.place import PARTITIONS, Place, place, take, wait_for
 from tests.worlds import TOPICS
 

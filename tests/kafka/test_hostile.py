@@ -19,9 +19,9 @@ from confluent_kafka.admin import (
 )
 
 from gate.adapters.kafka import KafkaAdmin
+from gate.config.topic_table import topic_specs
 from gate.errors import PartitionStopped
 from gate.ports import EventKind
-from gate.runtime.first_start import topic_specs
 from tests.builders import GATE, loan_partition
 from tests.kafka.hostile import HostileWorld, check_lines_before
 from tests.kafka.local import LocalKafka, stock_tool

@@ -270,7 +270,8 @@ class KafkaInput:
         if kind in {Kind.FENCED, Kind.FATAL}:
             self._ended = Fenced(
                 f"slot_in_use: another process runs this slot of group `{self._group_id}`: stop "
-                f"one of them, or name another slot with --slot: {told(error)}"
+                "one of them, or name another slot with --slot (if none does, the brokers were "
+                f"away for longer than the session: start again): {told(error)}"
             )
             return self._ended
         return self._reasons.unreachable("polling", told(error), self._servers)

@@ -9,7 +9,7 @@ from gate.client.topic_findings import INTERNAL_TOPICS, Finding, Level, find_all
 from gate.client.topic_forms import script, strimzi
 from gate.client.topic_plan import Action, plan_topics
 from gate.config import load_config
-from gate.config.topic_table import topic_table
+from gate.config.topic_table import topic_specs, topic_table
 from gate.core.genesis import first_genesis
 from gate.core.topics import (
     PartitionStanding,
@@ -21,7 +21,6 @@ from gate.core.topics import (
 )
 from gate.core.values import Genesis
 from gate.errors import ConfigInvalid
-from gate.runtime.first_start import topic_specs
 from gate.wiring.connection_security import check_secure
 
 TOPICS = topics_of("gate")
