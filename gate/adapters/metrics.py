@@ -176,7 +176,7 @@ class _Present(Collector):
         partitions = self._view().partitions
         yield _by_partition(
             "gate_input_lag_records",
-            "Offsets of the input up to its last stable one that are not decided.",
+            "Offsets of the input that are not decided, to its end while a transaction holds it.",
             ((p, p.input_lag) for p in partitions if p.input_lag >= 0),
         )
         yield _by_partition(

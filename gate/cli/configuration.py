@@ -73,11 +73,6 @@ def check(config: ConfigOption = DEFAULT_FILE, output: OutputOption = Format.TEX
         check_start(settings)
     wiring.lineage_keys(settings)
     public = wiring.checkpoint_signer(settings).public_key()
-    if root.domain != settings.domain:
-        raise ConfigInvalid(
-            f"trust root `{settings.trust.root}`: expected domain `{settings.domain}`, "
-            f"got `{root.domain}`"
-        )
     topic, last = wiring.topics(settings).requests, settings.log.partitions - 1
     origin = lineage_origin(settings.domain, settings.gate, topic, last, 1)
     if isinstance(root.checkpoint_key(public, origin), KeyRefusal):

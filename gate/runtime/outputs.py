@@ -43,7 +43,8 @@ def check_outputs(number: int, target: RecoveryTarget, topics: Topics, picture: 
                 "output_torn",
                 number,
                 f"topic `{topic}`: expected its last record to have {word} {expected}, "
-                f"found {found}; a committed transaction was torn, or somebody else wrote there",
+                f"found {found}; a committed transaction was torn, somebody else wrote there, or "
+                "the topic was made again: restore it from a copy, and `gate audit` it",
             )
 
 

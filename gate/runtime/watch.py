@@ -65,7 +65,8 @@ class Watch:
                     "topic_changed",
                     ready[0].number,
                     f"topic `{name}`: expected {_told(self._known[name])}, found "
-                    f"{_told(identity)}: it was deleted and made again, or grown",
+                    f"{_told(identity)}: it was deleted and made again, or grown: restore it "
+                    "from a copy, or begin another gate with topics of its own",
                 )
 
     def _check_outputs(self, ready: list[OwnedPartition]) -> None:

@@ -11,6 +11,7 @@ from gate.core.limits import CONTROL_BYTES_MAX
 from gate.core.state import LineageKeys, derive_keys
 from gate.core.topics import Topics, topics_of
 from gate.core.trust import TrustRoot, TrustRootInvalid, verify_first
+from gate.core.wire.text import escaped
 from gate.errors import ConfigInvalid
 from gate.ports import Clock, Signer
 
@@ -92,15 +93,21 @@ def package_version() -> str:
 
 
 def first_root(config: Config) -> FirstRoot:
-    """Return the configured first trust root. Raises `ConfigInvalid`."""
+    """Return the configured first trust root. Raises `ConfigInvalid`, also for another domain's."""
     path = config.trust.root
     try:
         with path.open("rb") as file:
             envelope = file.read(CONTROL_BYTES_MAX + 1)
-        return FirstRoot(verify_first(envelope), envelope)
+        root = verify_first(envelope)
     except OSError as error:
         raise ConfigInvalid(
             f"trust root `{path}` can not be read: {(error.strerror or '').lower()}"
         ) from error
     except TrustRootInvalid as error:
         raise ConfigInvalid(f"trust root `{path}`: {error}") from error
+    if root.domain != config.domain:
+        raise ConfigInvalid(
+            f"`domain`: expected `{escaped(root.domain)}` as trust root `{path}` says, got "
+            f"`{escaped(config.domain)}`: put it back, or name the trust root of that domain"
+        )
+    return FirstRoot(root, envelope)

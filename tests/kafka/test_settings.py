@@ -1,11 +1,13 @@
 """What may be configured on the Kafka client, and what the gate reads of it."""
 
 import socket
+from collections.abc import Callable
 
 import pytest
 
-from gate.adapters.kafka import Connection, KafkaReader
+from gate.adapters.kafka import Connection, KafkaAdmin, KafkaInput, KafkaOutput, KafkaReader
 from gate.adapters.kafka.membership import read_membership
+from gate.adapters.kafka.offsets import GroupOffsets
 from gate.adapters.kafka.settings import (
     admin_properties,
     input_properties,
@@ -117,3 +119,37 @@ def test_a_cluster_that_is_not_there_is_unreachable_and_says_why() -> None:
     with pytest.raises(Unreachable, match=r"(?s)can not be reached.*leaders of topic"):
         reader._know("any")  # as when the brokers go between ends and records
     reader.close()
+
+
+SSL = {"security.protocol": "ssl"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        ({"security.protocol": "sssl"}, 'Invalid value "sssl" for .* "security.protocol"'),
+        ({**SSL, "ssl.ca.location": "/nope"}, "ssl.ca.location failed: .* is `/nope`"),
+        ({**SSL, "ssl.key.pem": "hunter2"}, "`ssl.key.pem` is not understood"),
+        ({"sasl.made.up": "hunter2"}, "`sasl.made.up` is not understood"),
+        (
+            {"security.protocol": "sasl_plaintext", "sasl.mechanism": "NOPE"},
+            "found: Unsupported SASL mechanism: NOPE",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [KafkaReader, KafkaAdmin, KafkaInput, KafkaOutput, GroupOffsets])
+def test_a_value_that_the_client_refuses_is_a_fault_of_the_configuration(
+    kind: type, properties: dict[str, str], told: str
+) -> None:
+    """Expected by every client alike; a property that may hold a secret shows nothing of it."""
+    connection = Connection(bootstrap_servers="127.0.0.1:1", properties=properties)
+    make: dict[type, Callable[[], object]] = {
+        KafkaReader: lambda: KafkaReader(connection),
+        KafkaAdmin: lambda: KafkaAdmin(connection, replication_factor=1),
+        KafkaInput: lambda: KafkaInput(connection, group_id="g", slot="s", topic="t"),
+        KafkaOutput: lambda: KafkaOutput(connection, transactional_id="t", input_topic="i").open(),
+        GroupOffsets: lambda: GroupOffsets(connection, "g"),
+    }
+    with pytest.raises(ConfigInvalid, match=told) as refused:
+        make[kind]()
+    assert "hunter2" not in str(refused.value)

@@ -130,10 +130,16 @@ def test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it() -> None:
     pinned = [at_ms for at_ms, view in seen.ready if view.is_input_pinned]
     assert 15_000 <= pinned[0] <= 15_000 + 3 * LAG_INTERVAL_MS
     assert max(view.input_lag for _, view in seen.ready) >= 5
-    last = seen.ready[-1][1]  # the marker of the end is an offset, too, and no record
-    assert (last.is_input_pinned, last.input_lag) == (False, 1)
+    last = seen.ready[-1][1]  # an aborted record and its marker are offsets, too, and no records
+    assert (last.is_input_pinned, last.input_lag) == (False, 0)
     (told,) = gate.telemetry.of(EventKind.INPUT_PINNED)
     assert told["partition"] == 0
+
+
+def test_without_a_look_between_aborted_records_lag_for_ever() -> None:
+    guard = "self._look_between(partitions)"
+    with planted("gate.runtime.input_ends", guard, "pass"), pytest.raises(AssertionError):
+        test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it()
 
 
 def test_an_input_held_twice_is_told_twice_also_without_a_monitor() -> None:

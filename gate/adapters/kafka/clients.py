@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from gate.adapters.kafka.errors import Reasons, denied, error_of, is_denied, told
-from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties
+from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties, client_of
 from gate.errors import TransactionAborted, Unreachable
 from gate.ports import OutputRecord
 
@@ -58,7 +58,7 @@ class Cluster:
     def __init__(self, connection: Connection) -> None:
         self.reasons = Reasons()
         self._servers = connection.bootstrap_servers
-        self.client = AdminClient(admin_properties(connection, self.reasons))
+        self.client = client_of(AdminClient, admin_properties(connection, self.reasons))
         self._counts: dict[str, int] = {}
         self.patience_s = _PATIENCE_S
         """How long the question under way may take before leaders are looked up."""

@@ -23,7 +23,7 @@ from gate.adapters.kafka.errors import (
 )
 from gate.adapters.kafka.membership import read_membership
 from gate.adapters.kafka.records import record_of
-from gate.adapters.kafka.settings import Connection, input_properties
+from gate.adapters.kafka.settings import Connection, client_of, input_properties
 from gate.errors import Fenced, GateError, Lost, Unreachable, Unreadable
 from gate.ports import GroupIdentity, LogRecord, Polled
 
@@ -70,7 +70,7 @@ class KafkaInput:
         properties = input_properties(
             connection, group_id=group_id, slot=slot, on_error=self._reasons
         )
-        self._consumer = Consumer(properties)
+        self._consumer = client_of(Consumer, properties)
         self._consumer.subscribe(
             [topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )

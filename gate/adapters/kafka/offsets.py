@@ -14,7 +14,12 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from gate.adapters.kafka.clients import is_on_its_way
 from gate.adapters.kafka.errors import Reasons, denied, error_of, is_denied, told
-from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, unjoined_properties
+from gate.adapters.kafka.settings import (
+    REQUEST_TIMEOUT_S,
+    Connection,
+    client_of,
+    unjoined_properties,
+)
 from gate.errors import GateError, Pending
 from gate.ports import OffsetCommit
 
@@ -30,7 +35,9 @@ class GroupOffsets:
         self._group_id = group_id
         self._servers = connection.bootstrap_servers
         self._reasons = Reasons()
-        self._consumer = Consumer(unjoined_properties(connection, group_id, self._reasons))
+        self._consumer = client_of(
+            Consumer, unjoined_properties(connection, group_id, self._reasons)
+        )
         self._patience_s = _FIRST_S
         """How long to wait for an answer; less once the coordinator has been found."""
         self._refusal: KafkaError | None = None

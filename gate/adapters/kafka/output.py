@@ -26,7 +26,7 @@ from gate.adapters.kafka.errors import (
     kind_of,
     told,
 )
-from gate.adapters.kafka.settings import Connection, transactional_properties
+from gate.adapters.kafka.settings import Connection, client_of, transactional_properties
 from gate.errors import Fenced, GateError, OutcomeUnknown, TransactionAborted
 from gate.ports import GroupIdentity, OffsetCommit, OutputRecord
 
@@ -71,7 +71,7 @@ class KafkaOutput:
         properties = transactional_properties(
             self._connection, self._transactional_id, self._reasons
         )
-        self._producer = producer = Producer(properties)
+        self._producer = producer = client_of(Producer, properties)
         try:
             _again(producer.init_transactions, time.monotonic() + self._deadline_s)
         except KafkaException as raised:

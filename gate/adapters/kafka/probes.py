@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import Reasons, error_of, is_denied
-from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties
+from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, admin_properties, client_of
 
 _API_VERSIONS: Final = re.compile(r"ApiKey (\w+) \(\d+\) Versions (\d+)\.\.(\d+)")
 _ANSWERED: Final = re.compile(r"Broker API support")
@@ -90,7 +90,9 @@ class KafkaProbe:
         logger = logging.Logger("gate.probe")  # noqa: LOG001 - of this call alone, and unheard of
         logger.addHandler(heard)
         properties = admin_properties(self._connection, Reasons())
-        client = AdminClient({**properties, "debug": "feature", "log_level": 7}, logger=logger)
+        client = client_of(
+            AdminClient, {**properties, "debug": "feature", "log_level": 7}, logger=logger
+        )
         client.describe_cluster(request_timeout=REQUEST_TIMEOUT_S)
         deadline = time.monotonic() + _VERSIONS_S
         while time.monotonic() < deadline and not heard.is_complete:

@@ -13,7 +13,12 @@ from gate.adapters.kafka.clients import Cluster
 from gate.adapters.kafka.errors import Reasons, denied, is_denied, told
 from gate.adapters.kafka.membership import read_membership
 from gate.adapters.kafka.output import Delivery, KafkaOutput
-from gate.adapters.kafka.settings import Connection, plain_properties, unjoined_properties
+from gate.adapters.kafka.settings import (
+    Connection,
+    client_of,
+    plain_properties,
+    unjoined_properties,
+)
 from gate.errors import Fenced, OutcomeUnknown, TransactionAborted, Unreachable
 from gate.ports import OffsetCommit, OutputRecord
 
@@ -72,7 +77,9 @@ class KafkaPublisher:
                 f"expected group `{group_id}` to have no member, found one: stop the gate, then "
                 f"wait up to {seconds} s: a gate that stopped counts until its session ends"
             )
-        unjoined = Consumer(unjoined_properties(self._connection, group_id, self._reasons))
+        unjoined = client_of(
+            Consumer, unjoined_properties(self._connection, group_id, self._reasons)
+        )
         output = KafkaOutput(self._connection, transactional_id=transactional_id, input_topic=topic)
         try:
             identity = read_membership(unjoined.consumer_group_metadata(), group_id)
@@ -89,7 +96,7 @@ class KafkaPublisher:
 
     def _publish_each(self, records: Sequence[OutputRecord]) -> list[int]:
         if self._plain is None:
-            self._plain = Producer(plain_properties(self._connection, self._reasons))
+            self._plain = client_of(Producer, plain_properties(self._connection, self._reasons))
         producer, delivered = self._plain, _Delivered(len(records))
         for number, (topic, partition, key, value, headers) in enumerate(records):
             while True:

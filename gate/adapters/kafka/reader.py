@@ -27,7 +27,7 @@ from gate.adapters.kafka.clients import Cluster, result
 from gate.adapters.kafka.errors import Reasons, error_of, is_denied, told
 from gate.adapters.kafka.offsets import GroupOffsets
 from gate.adapters.kafka.records import record_of
-from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, reader_properties
+from gate.adapters.kafka.settings import REQUEST_TIMEOUT_S, Connection, client_of, reader_properties
 from gate.errors import GateError, Lost, Unreachable, Unreadable
 from gate.ports import (
     Ends,
@@ -64,7 +64,7 @@ class KafkaReader:
         self._groups: dict[str, GroupOffsets] = {}
         self._cluster = Cluster(connection)
         self._reasons = Reasons()
-        self._consumer = Consumer(reader_properties(connection, self._reasons))
+        self._consumer = client_of(Consumer, reader_properties(connection, self._reasons))
         self._known: set[str] = set()
         self._at: tuple[TopicPartition, int] | None = None
 

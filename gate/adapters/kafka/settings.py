@@ -5,11 +5,12 @@ about finding, entering and talking to the cluster may be given; everything else
 name. `design/transaction.md` §1.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from gate.errors import ConfigInvalid
 
@@ -20,6 +21,7 @@ REQUEST_TIMEOUT_S: Final = 10.0
 
 ErrorCallback = Callable[[KafkaError], None]
 Properties = dict[str, Any]
+Client = TypeVar("Client")
 
 _ALLOWED: Final = frozenset(
     {
@@ -43,6 +45,10 @@ _RUNS_CODE: Final = frozenset(
     {"ssl.engine.location", "ssl_engine_callback_data", "sasl.kerberos.kinit.cmd"}
 )
 _ALLOWED_PREFIXES: Final = ("sasl.", "ssl.", "enable.ssl.")
+_CREATING: Final = re.compile(r"\AFailed to create [a-z ]+: ")
+_SHOWN: Final = _ALLOWED | {"sasl.mechanism", "sasl.mechanisms"}
+_SHOWN_ENDS: Final = (".location", ".ssl.certificate.verification", ".algorithm")
+"""What is never a secret, so that the client's complaint about its value can be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,31 @@ class Connection:
                     f"Kafka property `{name}` can not be given: expected one about security or "
                     "the network; what is about transactions, groups and offsets the gate sets"
                 )
+
+
+def client_of(kind: Callable[..., Client], properties: Properties, **named: Any) -> Client:
+    """Make a client. Raises `ConfigInvalid` for a value that it refuses, showing no secret."""
+    try:
+        return kind(properties, **named)
+    except KafkaException as raised:
+        error = raised.args[0]
+        if error.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - the client's public name
+            raise
+        text = _CREATING.sub("", str(error.str()))
+    named = [name for name in properties if name in text]
+    hidden = [name for name in named if not _is_shown(name)]
+    if hidden:
+        text = f"{', '.join(f'`{name}`' for name in hidden)} is not understood"
+    else:
+        text += "".join(f"; `{name}` is `{properties[name]}`" for name in named)
+    raise ConfigInvalid(
+        "`[kafka]` in the configuration: expected properties that the Kafka client takes, "
+        f"found: {text}"
+    )
+
+
+def _is_shown(name: str) -> bool:
+    return name in _SHOWN or name.endswith(_SHOWN_ENDS)
 
 
 def _common(connection: Connection, client_id: str, on_error: ErrorCallback) -> Properties:

@@ -23,6 +23,7 @@ from gate.adapters.kafka.errors import Kind, Reasons, error_of, kind_of, told
 from gate.adapters.kafka.settings import (
     REQUEST_TIMEOUT_S,
     Connection,
+    client_of,
     transactional_properties,
     unjoined_properties,
 )
@@ -59,7 +60,7 @@ class _Trial:
         self._topic = topic
         self._reasons = Reasons()
         self._cluster = Cluster(connection)
-        self._consumer = Consumer(unjoined_properties(connection, name, self._reasons))
+        self._consumer = client_of(Consumer, unjoined_properties(connection, name, self._reasons))
 
     def close(self) -> None:
         self._consumer.close()
@@ -82,7 +83,8 @@ class _Trial:
             return Shown(hides, forgets, None, told(error_of(raised)))
 
     def _producer(self) -> Producer:
-        made = Producer(
+        made = client_of(
+            Producer,
             {
                 **transactional_properties(self._connection, self._name, self._reasons),
                 "transaction.timeout.ms": _TIMEOUT_MS,

@@ -164,6 +164,25 @@ def test_130_ctrl_c_is_told(shell, monkeypatch):
     assert shell("keys", "show", "x") == (130, "", "interrupted\n")
 
 
+@pytest.mark.parametrize("imported", ["gate.cli.main", "typer"])
+def test_130_ctrl_c_is_told_while_the_command_line_is_imported(imported):
+    """An import that takes long enough for a Ctrl-C, as all of them together do."""
+    code = f"""
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == {imported!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from gate.__main__ import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "gate", "--help"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_141_a_reader_that_went_away_ends_the_command_quietly(shell, monkeypatch, tmp_path):
     class Gone:
         def __init__(self) -> None:

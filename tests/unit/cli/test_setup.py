@@ -15,7 +15,7 @@ from gate.core import jcs
 from gate.core.proof.checkpoint import checkpoint_body, note_key_id, read_verifier_key
 from gate.core.trust import verify_first
 from gate.wiring import development
-from tests.unit.cli.harness import ACTIVATORS
+from tests.unit.cli.harness import ACTIVATORS, POLICY
 
 ROOT = Path(__file__).parents[3]
 
@@ -172,7 +172,29 @@ def test_init_lineage_refuses_a_trust_root_of_another_domain(shell):
     file.write_text(file.read_text().replace("dev.example", "other.example"))
     ended = shell("init-lineage", "--from", "end")
     assert ended.code == 3
-    assert "expected domain `other.example`, found `dev.example`" in ended.err
+    assert "`domain`: expected `dev.example` as trust root" in ended.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("submit", "loan.json", "--policy", POLICY),
+        ("submit", "loan.json"),
+        ("tail", "--from-beginning", "--count", "1"),
+        ("config", "check"),
+        ("run", "--until-caught-up"),
+    ],
+)
+def test_a_domain_that_is_not_the_gates_is_refused_by_whoever_uses_it(shell, monkeypatch, line):
+    """A request for it could only be denied, and what is shown would be another gate's."""
+    monkeypatch.chdir(shell.folder)
+    assert shell("init-lineage", "--from", "end").code == 0
+    shell.request()
+    file = shell.folder / "gate.toml"
+    file.write_text(file.read_text().replace("dev.example", "other.example"))
+    ended = shell(*line)
+    assert (ended.code, ended.out) == (3, "")
+    assert "`domain`: expected `dev.example` as" in ended.err
 
 
 def test_run_before_the_first_start_says_what_is_missing(shell):
