@@ -177,8 +177,9 @@ The workloads are in `loadtest/workload.py`, the contenders in `loadtest/kafka/`
   the whole decision by fastavro and the rules as data, and how much is Quix Streams.
 * The pass-through has the gate's own client settings and commits its offsets in the transaction.
 * Latency runs from the intended sending time, so a generator or a gate that stalls is counted
-  against the gate; a run whose generator was late is refused. Processes of generator, reader,
-  gate and broker share the cores.
+  against the gate; a run whose generator was late is refused. Generator, reader, gate and broker
+  share two cores, which at half of the gate's capacity they nearly fill: latency there is mostly
+  waiting for a core.
 """
 
 
@@ -271,6 +272,7 @@ def _latency(lines: Lines) -> str:
                 f"{load} of the capacity",
                 _number(line["rate_per_s"]),
                 *(_spread(line, f"{key}_ms") for key in _PERCENTILES),
+                f"{line['median']['cpu_us_each'] * line['rate_per_s'] / 1e4:.0f} %",
                 _number(line["median"]["late_p99_ms"]),
                 f"{line['runs']} × {line['seconds']} s",
             )
@@ -278,7 +280,7 @@ def _latency(lines: Lines) -> str:
     if not rows:
         return ""
     percentiles = (key.replace("_", ".") for key in _PERCENTILES)
-    head = ("load", "requests/s", *percentiles, "generator late, p99", "runs")
+    head = ("load", "requests/s", *percentiles, "the gate's CPU", "generator late, p99", "runs")
     return (
         "\n## Latency\n\nIntended sending time to visible for a committed reader, in ms.\n\n"
         f"![latency by percentile]({PLOTS.name}/latency.svg)\n\n" + _table(head, rows)

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from hdrh.histogram import HdrHistogram
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 _INK, _MUTED, _GRID = "#1f2933", "#5b6770", "#dde2e6"
 _GATE, _VARIANT, _PEER = "#1b6ca8", "#8fb8d8", "#9aa5ad"
@@ -59,6 +59,7 @@ def rates(lines: Lines, file: Path) -> None:
     axes.set_yticks(range(len(shown)), [text for _, text, _ in reversed(shown)])
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, highest * 1.14)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("decisions a second and core (line: smallest and largest run)")
     axes.grid(axis="x", color=_GRID)
