@@ -42,7 +42,7 @@ PIN_DEADLINE_MS = TRANSACTION_TIMEOUT_MS + 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """Identities and bounds; `poll_timeout_ms` is the batching delay of one poll."""
+    """Identities and bounds; `poll_timeout_ms` is how long one poll waits for a record."""
 
     domain: str
     gate: str

@@ -134,7 +134,11 @@ def admin_properties(connection: Connection, on_error: ErrorCallback) -> Propert
 def input_properties(
     connection: Connection, *, group_id: str, slot: str, on_error: ErrorCallback
 ) -> Properties:
-    """Return the properties of the gate's member of its group: classic, static, eager range."""
+    """Return the properties of the gate's member of its group: classic, static, eager range.
+
+    `fetch.min.bytes`: a broker collects for `fetch.wait.max.ms`, or each producer's batch would be
+    a fetch of its own, at the cost of both.
+    """
     return {
         **_reading(connection, slot, on_error),
         "group.id": group_id,
@@ -145,7 +149,8 @@ def input_properties(
         "heartbeat.interval.ms": min(3_000, connection.session_timeout_ms // 3),
         "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
         "queued.max.messages.kbytes": 32 * 1024,
-        "fetch.wait.max.ms": 100,
+        "fetch.min.bytes": 100_000,
+        "fetch.wait.max.ms": 20,
     }
 
 
