@@ -86,12 +86,12 @@ def client_of(kind: Callable[..., Client], properties: Properties, **named: Any)
         if error.code() != KafkaError._INVALID_ARG:  # noqa: SLF001 - the client's public name
             raise
         text = _CREATING.sub("", str(error.str()))
-    named = [name for name in properties if name in text]
-    hidden = [name for name in named if not _is_shown(name)]
+    mentioned = [name for name in properties if name in text]
+    hidden = [name for name in mentioned if not _is_shown(name)]
     if hidden:
         text = f"{', '.join(f'`{name}`' for name in hidden)} is not understood"
     else:
-        text += "".join(f"; `{name}` is `{properties[name]}`" for name in named)
+        text += "".join(f"; `{name}` is `{properties[name]}`" for name in mentioned)
     raise ConfigInvalid(
         "`[kafka]` in the configuration: expected properties that the Kafka client takes, "
         f"found: {text}"
