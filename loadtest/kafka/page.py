@@ -164,7 +164,8 @@ The workloads are in `loadtest/workload.py`, the contenders in `loadtest/kafka/`
 * Every contender shares its cores with the broker: compare ratios rather than absolutes.
 * The gate is the command `gate run` and nothing else. The variants are the same process with one
   thing taken out (`loadtest/kafka/variants.py`); neither is offered as an option.
-* Quix Streams does the same job in good faith (`loadtest/kafka/quix/same_job.py`): the gate's
+* Quix Streams does the same job in good faith (`loadtest/kafka/quix/same_job.py`,
+  [decision 18](decisions/0018-the-peer.md)): the gate's
   Avro requests and its policy bundle in, the gate's decision records out (its own strict readers
   count them), by fastavro; declared bounds, the ten rules in one call of the same CEL engine,
   duplicates in its state store with its changelog, exactly-once with transactions as large as the
@@ -209,12 +210,16 @@ def page(lines: Lines) -> str:
 
 
 def _measured_on(lines: Iterable[Line]) -> str:
-    sessions = {line["session"]: line for line in lines}
+    sessions: dict[str, list[Line]] = {}
+    for line in lines:
+        sessions.setdefault(line["session"], []).append(line)
     rows = []
-    for line in sessions.values():
+    for mine in sessions.values():
+        line = mine[0]
         broker, settings = line["broker"], line["settings"]
+        figures = ", ".join(f"`{item['figure']}`" for item in mine)
         rows.append(
-            f"Measured {line['session']} at commit {line['commit']}: {line['cpu']}, "
+            f"Measured {line['session']} at commit {line['commit']} ({figures}): {line['cpu']}, "
             f"{line['cores']} cores, {line['ram_gb']} GB, Python {line['python']}; Apache Kafka "
             f"{broker['kafka']}, {broker['nodes']} node, replication {broker['replication']}, "
             f"`{broker['jvm']}`, {broker['where']}; {settings['partitions']} partitions, "
