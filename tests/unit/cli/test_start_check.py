@@ -16,7 +16,7 @@ def _set(monkeypatch, name: str, value: object) -> None:
     ("name", "value", "expected"),
     [
         ("LOG__PARTITIONS", 8, "expected 4 as topic `gate.requests.v1` has, got 8"),
-        ("DOMAIN", "other.example", "expected `dev.example` as this gate's Genesis says, got"),
+        ("DOMAIN", "other.example", "`domain`: expected `dev.example` as t"),
         ("GATE", "other", "log has no topic `other.requests.v1`: run `gate init-lineage` first"),
         ("STATE__FOLDER", "gate.toml", "`state.folder`: expected a folder, got the file"),
         ("KEYS__CHECKPOINT", "keys/author.key", "copy the key from another node"),
