@@ -21,6 +21,7 @@ from tests.worlds import TOPICS, World
 
 def check_lines(world: World) -> None:
     """Check every partition of a world whose gate has decided everything."""
+    world.settle()
     approved: set[bytes] = set()
     for number in range(world.partitions):
         inputs = [r for r in world.records(TOPICS.requests) if r.partition == number]

@@ -198,6 +198,9 @@ class World:
         """Run a gate until it has decided everything."""
         self.gate(**changes).run(should_stop=lambda: False, until_caught_up=True)
 
+    def settle(self) -> None:
+        """Wait until what was committed is visible, where that takes a moment."""
+
     def records(self, topic: str) -> list[LogRecord]:
         reader = self.reader()
         found: list[LogRecord] = []

@@ -17,10 +17,13 @@ from gate.adapters.kafka import (
     KafkaReader,
 )
 from gate.core.topics import transactional_id
+from gate.ports import TopicPartition
+from gate.runtime.settled import is_held
 from tests.builders import GATE
 from tests.worlds import TOPICS, World
 
 SESSION_TIMEOUT_MS = 1_500
+SETTLE_S = 5
 
 
 def connection_to(bootstrap: str) -> Connection:
@@ -79,6 +82,19 @@ class KafkaWorld(World):
             transactional_id=transactional_id(GATE, slot),
             input_topic=TOPICS.requests,
         )
+
+    def settle(self) -> None:
+        """Wait for the markers, which come after the acknowledgement of a commit."""
+        where = [TopicPartition(name, n) for name in TOPICS for n in range(self.partitions)]
+        deadline = time.monotonic() + SETTLE_S
+        while any(map(is_held, self.reader().ends(where).values())):
+            if time.monotonic() > deadline:
+                return  # something holds them for longer: whoever reads says what is missing
+            time.sleep(0.01)
+
+    def run(self, **changes: object) -> None:
+        super().run(**changes)
+        self.settle()
 
     def close(self) -> None:
         for reader in self._readers.values():
