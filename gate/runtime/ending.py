@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from gate.core.topics import Topics
 from gate.errors import Lost, PartitionStopped, Unreachable, Unreadable
 from gate.ports import LogReader, TopicPartition
 from gate.runtime.partition import OwnedPartition, Phase
 from gate.runtime.settings import CURED_BY_TIME
+from gate.runtime.settled import is_held
 
 Owned = Mapping[int, OwnedPartition]
 
@@ -22,22 +24,35 @@ def is_at_an_end(owned: Owned, partition_count: int) -> bool:
     )
 
 
-def is_caught_up(owned: Owned, requests: str, reader: LogReader) -> bool:
-    """Say whether no partition is on its way and no committed input is left undecided."""
+def is_caught_up(owned: Owned, topics: Topics, reader: LogReader) -> bool:
+    """Say whether no partition is on its way and no committed input is left undecided.
+
+    INVARIANT (visible at the end): what was decided can be read, too; a commit returns before its
+    markers are written, and who starts a gate to its end reads what came of it.
+    """
     for partition in owned.values():
         if partition.phase is Phase.STOPPED:
             continue
         if not partition.is_ready:
             return False
         assert partition.adopted is not None
-        where = TopicPartition(requests, partition.number)
+        where = TopicPartition(topics.requests, partition.number)
         try:
             part = reader.read(where, offset=partition.adopted.next_offset, records_max=1)
         except (Lost, Unreachable, Unreadable):
             return False  # the next poll meets it, and answers it
         if part.records:
             return False
-    return bool(owned)
+    return bool(owned) and _is_visible(owned, topics, reader)
+
+
+def _is_visible(owned: Owned, topics: Topics, reader: LogReader) -> bool:
+    ready = [number for number, partition in owned.items() if partition.is_ready]
+    outputs = [TopicPartition(topic, number) for number in ready for topic in topics.outputs]
+    try:
+        return not any(map(is_held, reader.ends(outputs).values()))
+    except Unreachable:
+        return False
 
 
 def raise_if_stopped(owned: Owned) -> None:

@@ -365,7 +365,7 @@ class Gate:
 
     def _is_caught_up(self) -> bool:
         return not self._renewal_cause and is_caught_up(
-            self.partitions, self.settings.topics.requests, self.ports.reader
+            self.partitions, self.settings.topics, self.ports.reader
         )
 
     def _close(self) -> None:

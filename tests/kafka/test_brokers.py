@@ -177,6 +177,7 @@ def test_a_broker_killed_on_three_nodes_loses_and_doubles_nothing(
             progress_s = gate.first(
                 "transaction_committed", since_s=gate.age_s, within_s=PROGRESS_WITHIN_S
             )
+            world.renew_publisher()
             activate(world, sequence=2)
             cluster.restart(killed)
             back_s = gate.age_s

@@ -73,6 +73,11 @@ class KafkaWorld(World):
     def publisher(self) -> KafkaPublisher:
         return self._publisher
 
+    def renew_publisher(self) -> None:
+        """Publish as a process that was started now: an old one may not begin a transaction."""
+        self._publisher.close()
+        self._publisher = KafkaPublisher(self.connection)
+
     def make_input(self) -> KafkaInput:
         return KafkaInput(self.connection, group_id=GATE, slot="gate-0", topic=TOPICS.requests)
 

@@ -10,6 +10,7 @@ from gate.errors import ConfigInvalid, PartitionStopped, StoreDamaged
 from gate.ports import EventKind, OutputRecord, Publisher, TopicPartition
 from gate.runtime.partition import Phase
 from gate.runtime.settings import LAG_INTERVAL_MS, MARKER_WAIT_MS
+from gate.runtime.settled import is_held
 from gate.views import Committed, GateView, PartitionView
 from tests.builders import GATE
 from tests.planted import planted
@@ -104,6 +105,26 @@ def test_without_the_wait_late_markers_send_all_through_assignment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert ready_events(0, monkeypatch) > 2
+
+
+def is_visible_at_the_end() -> bool:
+    """Run a gate to its end while markers come up to 40 ms late; look at its outputs at once."""
+    gate = SimulatedGate(6, partitions=2, marker_delay_ms_max=40)
+    gate.activate()
+    gate.submit_some(20)
+    gate.run()
+    outputs = [TopicPartition(topic, number) for topic in TOPICS.outputs for number in range(2)]
+    return not any(map(is_held, gate.reader().ends(outputs).values()))
+
+
+def test_what_was_decided_is_visible_once_a_gate_has_caught_up() -> None:
+    assert is_visible_at_the_end()
+
+
+def test_without_the_last_look_a_gate_ends_before_its_decisions_are_visible() -> None:
+    guard = " and _is_visible(owned, topics, reader)"
+    with planted("gate.runtime.ending", guard, ""):
+        assert not is_visible_at_the_end()
 
 
 def test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it() -> None:
