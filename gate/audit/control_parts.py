@@ -25,6 +25,9 @@ from gate.core.wire.control_record import read_control_record
 from gate.core.wire.reader import WireError
 from gate.ports import LogRecord, TopicPartition
 
+_BEFORE_ANY_INPUT = -1
+"""The input offset of what a lineage begins with."""
+
 
 class ControlWalk:
     """The control state of one partition, as far as the topics show it."""
@@ -65,6 +68,8 @@ class ControlWalk:
         if part is not None and _body(part) != entry:
             self._changelog.differs(part, "the Genesis of the lineage", "another")
         root = self._changelog.take(b"root/", 0, is_beginning=True)
+        self._check_offset(part, _BEFORE_ANY_INPUT)
+        self._check_offset(root, _BEFORE_ANY_INPUT)
         self._accept(None if root is None else _body(root), genesis.trust_root_sha256, 0)
 
     def advance(self, entry: Control, index: int, source: LogRecord | None) -> None:
@@ -101,10 +106,13 @@ class ControlWalk:
 
     def _take(self, key: str, entry: Control, index: int) -> Change | None:
         part = self._changelog.take(key.encode(), index)
-        if part is not None and part.value.input_offset != entry.input_offset:
-            expected = f"a part of input offset {entry.input_offset}"
-            self._changelog.differs(part, expected, str(part.value.input_offset))
+        self._check_offset(part, entry.input_offset)
         return part
+
+    def _check_offset(self, part: Change | None, offset: int) -> None:
+        if part is not None and part.value.input_offset != offset:
+            expected = f"a part of input offset {offset}"
+            self._changelog.differs(part, expected, str(part.value.input_offset))
 
     def _accept(self, envelope: bytes | None, digest: bytes, index: int) -> None:
         self._root_sha256 = digest

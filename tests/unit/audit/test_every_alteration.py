@@ -5,6 +5,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gate.audit.audit import audit
+from gate.core.wire.changelog import (
+    encode_control_state,
+    is_admission_record,
+    read_control_state,
+)
 from gate.core.wire.record import read_lineage_record
 from gate.ports import LogRecord, TopicPartition
 from tests.builders import a_trust_root
@@ -67,6 +72,27 @@ def is_covered(where: TopicPartition, record: LogRecord, at: int) -> bool:
         target = read_lineage_record(value).target.encode()
         return at < value.index(target) - 2
     return not (record.key or b"").startswith(b"policy/")
+
+
+def test_every_altered_position_of_a_control_part_is_found(recorded_once: RecordedLog) -> None:
+    where = TopicPartition(TOPICS.changelog, 0)
+    for position, record in enumerate(recorded_once.records[where]):
+        if not is_control_part(record):
+            continue
+        part = read_control_state(record.value or b"")
+        for other in (
+            part._replace(input_offset=part.input_offset + 1),
+            part._replace(leaf_index=part.leaf_index + 1),
+            part._replace(sequence=part.sequence + 1),
+        ):
+            log = a_copy(recorded_once)
+            value = encode_control_state(other)
+            log.change(where, position, lambda r, value=value: r._replace(value=value))
+            assert not is_sound(log), (record.key, other[:3])
+
+
+def is_control_part(record: LogRecord) -> bool:
+    return not is_admission_record(record.value or b"")
 
 
 @given(data=st.data())
