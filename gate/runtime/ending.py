@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from gate.core.topics import Topics
-from gate.errors import Lost, PartitionStopped, Unreachable, Unreadable
-from gate.ports import LogReader, TopicPartition
+from gate.errors import Lost, PartitionStopped, Pending, Pinned, Unreachable, Unreadable
+from gate.ports import TopicPartition
 from gate.runtime.partition import OwnedPartition, Phase
-from gate.runtime.settings import CURED_BY_TIME
-from gate.runtime.settled import is_held
+from gate.runtime.settings import CURED_BY_TIME, GateSettings, Ports
+from gate.runtime.settled import settled_ends
 
 Owned = Mapping[int, OwnedPartition]
 
@@ -24,7 +23,7 @@ def is_at_an_end(owned: Owned, partition_count: int) -> bool:
     )
 
 
-def is_caught_up(owned: Owned, topics: Topics, reader: LogReader) -> bool:
+def is_caught_up(owned: Owned, settings: GateSettings, ports: Ports) -> bool:
     """Say whether no partition is on its way and no committed input is left undecided.
 
     INVARIANT (visible at the end): what was decided can be read, too; a commit returns before its
@@ -36,23 +35,24 @@ def is_caught_up(owned: Owned, topics: Topics, reader: LogReader) -> bool:
         if not partition.is_ready:
             return False
         assert partition.adopted is not None
-        where = TopicPartition(topics.requests, partition.number)
+        where = TopicPartition(settings.topics.requests, partition.number)
         try:
-            part = reader.read(where, offset=partition.adopted.next_offset, records_max=1)
+            part = ports.reader.read(where, offset=partition.adopted.next_offset, records_max=1)
         except (Lost, Unreachable, Unreadable):
             return False  # the next poll meets it, and answers it
         if part.records:
             return False
-    return bool(owned) and _is_visible(owned, topics, reader)
+    return bool(owned) and _is_visible(owned, settings, ports)
 
 
-def _is_visible(owned: Owned, topics: Topics, reader: LogReader) -> bool:
-    ready = [number for number, partition in owned.items() if partition.is_ready]
-    outputs = [TopicPartition(topic, number) for number in ready for topic in topics.outputs]
+def _is_visible(owned: Owned, settings: GateSettings, ports: Ports) -> bool:
+    ready = sorted(number for number, partition in owned.items() if partition.is_ready)
     try:
-        return not any(map(is_held, reader.ends(outputs).values()))
-    except Unreachable:
-        return False
+        if ready:
+            settled_ends(ready, settings, ports)
+    except (Pinned, Pending, Unreachable):
+        return False  # a lasting one the watch meets, and stops the partition
+    return True
 
 
 def raise_if_stopped(owned: Owned) -> None:

@@ -364,9 +364,7 @@ class Gate:
         partition.retry_at_ms = 0
 
     def _is_caught_up(self) -> bool:
-        return not self._renewal_cause and is_caught_up(
-            self.partitions, self.settings.topics, self.ports.reader
-        )
+        return not self._renewal_cause and is_caught_up(self.partitions, self.settings, self.ports)
 
     def _close(self) -> None:
         """Close everything, whatever fails on the way."""

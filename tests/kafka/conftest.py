@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.local import kafka
+from tests.kafka.local import cluster, kafka
 
-__all__ = ["kafka"]
+__all__ = ["cluster", "kafka"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

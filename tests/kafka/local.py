@@ -1,12 +1,14 @@
-"""One real Kafka broker for all tests of a run, in a temporary folder.
+"""Real Kafka brokers in temporary folders: one for all tests of a run, others for one test each.
 
-`deploy/local-kafka` is found by path, as it is no package. The broker is shared: tests that use
-it create topics, groups and transactional ids of their own, and do not kill it. It asks an
+`deploy/local-kafka` is found by path, as it is no package. The run's broker is shared: tests that
+use it create topics, groups and transactional ids of their own, and do not kill it. It asks an
 authorizer that allows everything until a test denies something.
 """
 
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ sys.path.append(str(ROOT / "deploy" / "local-kafka"))
 from kafka_jars import Missing, jvm, stock_tool  # noqa: E402
 from local_kafka import LocalKafka, Node  # noqa: E402
 
-__all__ = ["LocalKafka", "Missing", "Node", "jvm", "kafka", "stock_tool"]
+__all__ = ["LocalKafka", "Missing", "Node", "cluster", "jvm", "kafka", "stock_tool"]
 
 AUTHORIZER = (
     "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
@@ -52,3 +54,18 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         request.config.add_cleanup(cluster.stop)
         _started.append(cluster)
     return _started[0]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalKafka]:
+    """A cluster of the test's own, with as many nodes as its parameter says; it may harm it."""
+    made = LocalKafka(tmp_path / "cluster")
+    try:
+        made.start(request.param)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    yield made
+    for node in made.nodes():
+        if made.runs(node):
+            os.kill(node.pid, signal.SIGCONT)
+    made.stop()

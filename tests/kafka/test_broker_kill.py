@@ -14,9 +14,8 @@ nothing of the slot goes on.
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -28,7 +27,7 @@ from gate.errors import Pending, Unreachable
 from gate.ports import EventKind
 from tests.builders import GATE
 from tests.kafka.hostile import HostileWorld, Running, check_lines_before_a_tear
-from tests.kafka.local import LocalKafka, Missing
+from tests.kafka.local import LocalKafka
 from tests.kafka.place import wait_for
 from tests.kafka.requests import activate
 from tests.lines import check_lines
@@ -43,17 +42,6 @@ AWAY_MS = 180_000
 BACK_S = 60
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalKafka]:
-    made = LocalKafka(tmp_path / "cluster")
-    try:
-        made.start(request.param)
-    except Missing as missing:
-        pytest.skip(str(missing))
-    yield made
-    made.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from gate.adapters.kafka import KafkaInput
 from gate.errors import Unreachable
 from gate.ports import TopicPartition
 from tests.builders import GATE
-from tests.kafka.local import LocalKafka, Missing, Node
+from tests.kafka.local import LocalKafka, Node
 from tests.kafka.place import Place
 from tests.kafka.processes import KafkaProcessWorld
 from tests.kafka.under_load import (
@@ -49,20 +49,6 @@ def place(cluster: LocalKafka) -> Iterator[Place]:
     made = Place(cluster.bootstrap)
     yield made
     made.close()
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalKafka]:
-    made = LocalKafka(tmp_path / "cluster")
-    try:
-        made.start(request.param)
-    except Missing as missing:
-        pytest.skip(str(missing))
-    yield made
-    for node in made.nodes():
-        if made.runs(node):
-            os.kill(node.pid, signal.SIGCONT)
-    made.stop()
 
 
 @pytest.fixture

@@ -97,10 +97,6 @@ class KafkaWorld(World):
                 return  # something holds them for longer: whoever reads says what is missing
             time.sleep(0.01)
 
-    def run(self, **changes: object) -> None:
-        super().run(**changes)
-        self.settle()
-
     def close(self) -> None:
         for reader in self._readers.values():
             reader.close()

@@ -7,7 +7,7 @@ import pytest
 
 from gate.core.topics import init_transactional_id
 from gate.errors import ConfigInvalid, PartitionStopped, StoreDamaged
-from gate.ports import EventKind, OutputRecord, Publisher, TopicPartition
+from gate.ports import EventKind, Output, OutputRecord, Publisher, TopicPartition
 from gate.runtime.partition import Phase
 from gate.runtime.settings import LAG_INTERVAL_MS, MARKER_WAIT_MS
 from gate.runtime.settled import is_held
@@ -122,17 +122,23 @@ def test_what_was_decided_is_visible_once_a_gate_has_caught_up() -> None:
 
 
 def test_without_the_last_look_a_gate_ends_before_its_decisions_are_visible() -> None:
-    guard = " and _is_visible(owned, topics, reader)"
+    guard = " and _is_visible(owned, settings, ports)"
     with planted("gate.runtime.ending", guard, ""):
         assert not is_visible_at_the_end()
 
 
-def test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it() -> None:
+def gate_beside_somebody() -> tuple[SimulatedGate, Output]:
+    """Return a gate that decides, and a producer of somebody else's."""
     gate = SimulatedGate(7, partitions=1)
     gate.activate()
     gate.live()
-    held = gate.log.output(transactional_id="somebody", input_topic=TOPICS.requests)
-    held.open()
+    other = gate.log.output(transactional_id="somebody", input_topic=TOPICS.requests)
+    other.open()
+    return gate, other
+
+
+def test_an_input_held_for_15_s_is_shown_with_the_lag_behind_it() -> None:
+    gate, held = gate_beside_somebody()
     held.begin()
     held.produce(OutputRecord(TOPICS.requests, 0, b"key", b"value"))
     running, seen = gate.gate(), Views()
@@ -164,11 +170,7 @@ def test_without_a_look_between_aborted_records_lag_for_ever() -> None:
 
 
 def test_an_input_held_twice_is_told_twice_also_without_a_monitor() -> None:
-    gate = SimulatedGate(7, partitions=1)
-    gate.activate()
-    gate.live()
-    held = gate.log.output(transactional_id="somebody", input_topic=TOPICS.requests)
-    held.open()
+    gate, held = gate_beside_somebody()
 
     def act(turn: int) -> None:
         gate.world.clock.advance(1_000)
